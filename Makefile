@@ -1,0 +1,33 @@
+.DEFAULT_GOAL := help
+.PHONY: help setup demo check test acceptance bench lock clean
+
+PYTEST := .venv/bin/python -m pytest
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Prepare this checkout (every other target does)
+	@scripts/setup
+
+demo: setup ## A cloud on this machine, and what is in it
+	@scripts/demo
+
+check: setup ## Lint, types, unit tests: seconds, no cloud
+	@scripts/check
+
+test: check ## What CI runs: check, and one walk through the main job in a box of its own
+	$(PYTEST) --exitfirst tests/e2e
+
+acceptance: setup ## Every promise; ONLY=localcloud for one file of tests/acceptance
+	$(PYTEST) tests/acceptance$(if $(ONLY),/test_$(ONLY).py)
+
+bench: setup ## How long things take
+	.venv/bin/python benchmarks/localcloud_up.py
+	.venv/bin/python benchmarks/cluster_create.py
+
+lock: setup ## Renew the lock files from the pyproject.toml files
+	@scripts/lock
+
+clean: ## Remove what was built in this checkout (cache and clouds stay)
+	rm -rf .venv .venv.new localcloud/.venv localcloud/.venv.new build dist .ansible
+	rm -rf .mypy_cache .pytest_cache .ruff_cache localcloud/.mypy_cache localcloud/.pytest_cache

@@ -1,0 +1,108 @@
+"""The command `localcloud`."""
+
+import os
+import time
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from localcloud.errors import LocalcloudError
+from localcloud.home import Home
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="OpenStack with Magnum on one machine, in one box of namespaces.",
+    pretty_exceptions_enable=False,
+)
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+Name = Annotated[str, typer.Option(help="Which cloud; clouds of other names stand beside it.", show_default=True)]
+DEFAULT_NAME = "local"
+
+
+@app.command()
+def up(name: Name = DEFAULT_NAME) -> None:
+    """Start the cloud; do nothing if it is up."""
+    from localcloud import lifecycle  # imports openstacksdk, which takes a second
+
+    start = time.monotonic()
+    home = Home.of(name)
+    lifecycle.up(home, lambda text: out.print(f"{name}: {text} [dim]({time.monotonic() - start:.1f} s)[/dim]"))
+    address = lifecycle.addresses_of(home).box
+    out.print(
+        f"[bold]{name} is up[/bold] at {address} after {time.monotonic() - start:.1f} s. Use it: export OS_CLOUD={name}"
+    )
+
+
+@app.command()
+def down(name: Name = DEFAULT_NAME) -> None:
+    """Stop the cloud; its data stay."""
+    from localcloud import lifecycle
+
+    was_up = lifecycle.down(Home.of(name))
+    out.print(f"{name} is down." if was_up else f"{name} was not up.")
+
+
+@app.command()
+def status(name: Name = DEFAULT_NAME) -> None:
+    """Show the services of the cloud and its clusters; exit with 1 unless all services answer."""
+    from localcloud import box, lifecycle, report, supervision
+    from localcloud.cloud.services import SERVICES
+
+    home = Home.of(name)
+    init = box.inside(home)
+    if init is None:
+        out.print(f"{name} is down." if home.path.exists() else f"{name} does not exist.")
+        raise typer.Exit(1)
+    addresses = lifecycle.addresses_of(home)
+    processes = {process.name: process for process in supervision.states(init) or []}
+    answering = {service.name: lifecycle.answers(service, addresses) for service in SERVICES}
+    out.print(report.services(home, addresses, processes, answering))
+    if clusters := report.clusters(home, processes):
+        out.print(clusters)
+    if not all(answering.values()):
+        raise typer.Exit(1)
+
+
+@app.command()
+def logs(
+    service: Annotated[str | None, typer.Argument(help="Only this service, or `box`.")] = None,
+    lines: Annotated[int, typer.Option(min=0, help="How many of the last lines.")] = 20,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as they grow.")] = False,
+    name: Name = DEFAULT_NAME,
+) -> None:
+    """Show the logs of the cloud."""
+    folder = Home.of(name).logs
+    files = sorted(path for path in folder.glob("*") if service is None or path.name.split(".")[0] == service)
+    if not files:
+        known = sorted({path.name.split(".")[0] for path in folder.glob("*")})
+        raise LocalcloudError(
+            f"There is no log of {service or name} in {folder}.",
+            remedy=f"There are: {', '.join(known)}." if known else f"Run `localcloud up --name {name}`.",
+        )
+    os.execvp("tail", ["tail", f"--lines={lines}", *(["--follow=name", "--retry"] if follow else []), *map(str, files)])
+
+
+@app.command()
+def destroy(name: Name = DEFAULT_NAME) -> None:
+    """Remove the cloud with all its data."""
+    from localcloud import lifecycle
+
+    lifecycle.destroy(Home.of(name))
+    out.print(f"{name} is gone.")
+
+
+def main() -> None:
+    """Runs the command; an error that we raise on purpose is one message and exit code 1."""
+    try:
+        app()
+    except LocalcloudError as error:
+        err.print(f"[red]localcloud: {error.fact}[/red] {error.remedy}", markup=True)
+        raise SystemExit(1) from None
+
+
+if __name__ == "__main__":
+    main()

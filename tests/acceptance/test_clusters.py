@@ -1,0 +1,170 @@
+"""What the clusters of localcloud promise beside the main job: they stand side by side, and they survive."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from boxes import WEB, Box, traces, until
+
+
+@pytest.fixture(scope="module")
+def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
+    box = Box(f"c{os.getpid()}", tmp_path_factory.mktemp("clusters"))
+    run = box.localcloud("up")
+    assert run.returncode == 0, run.stderr
+    yield box
+    box.localcloud("destroy")
+
+
+def create(box: Box, name: str, workers: int = 1, *options: str) -> None:
+    template = ("--cluster-template", "kubernetes", "--keypair", "astro")
+    run = box.openstack("coe", "cluster", "create", *template, "--node-count", str(workers), *options, name)
+    assert run.returncode == 0, run.stderr
+
+
+def serve(box: Box, cluster: str) -> None:
+    run = box.kubectl(cluster, "apply", "--filename=-", stdin=WEB)
+    assert run.returncode == 0, run.stderr
+    rolled = box.kubectl(cluster, "rollout", "status", "deployment/web", "--timeout=120s")
+    assert rolled.returncode == 0, rolled.stderr
+
+
+def service(box: Box, cluster: str) -> str:
+    return box.kubectl(cluster, "get", "service", "web", "--output=jsonpath={.spec.clusterIP}").stdout
+
+
+def descendants(process: int) -> Iterator[int]:
+    """Yields the processes below one, whichever end meanwhile."""
+    try:
+        children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    except OSError:
+        return
+    for child in map(int, children):
+        yield child
+        yield from descendants(child)
+
+
+def in_box(box: Box, word: str) -> list[int]:
+    """Returns the processes of the box that have a word in their command line."""
+    holder = box.holder()
+    assert holder
+    return [process for process in descendants(holder) if word in command_of(process)]
+
+
+def command_of(process: int) -> list[str]:
+    try:
+        return Path(f"/proc/{process}/cmdline").read_text(errors="replace").split("\0")
+    except OSError:  # it ended while we looked
+        return []
+
+
+def kill_in_box(box: Box, module: str) -> None:
+    """Kills, without warning, the one process of the box that runs a module."""
+    (process,) = in_box(box, module)
+    os.kill(process, signal.SIGKILL)
+
+
+def test_clusters_that_are_created_at_once_stand_side_by_side(box: Box) -> None:
+    names = ("one", "two", "three")
+    for name in names:
+        create(box, name)
+    for name in names:
+        box.wait_for_cluster(name, "CREATE_COMPLETE")
+    addresses = {
+        address["address"]
+        for name in names
+        for node in box.nodes(name).values()
+        for address in node["status"]["addresses"]
+        if address["type"] == "InternalIP"
+    }
+    assert len(addresses) == 6
+    for name in names:
+        serve(box, name)
+    answers = {box.run("curl", "--silent", "--max-time", "10", f"http://{service(box, name)}").stdout for name in names}
+    assert len(answers) == 3
+
+
+def test_the_machine_reaches_pods_and_their_logs(box: Box) -> None:
+    pod = json.loads(box.kubectl("one", "get", "pods", "--selector=app=web", "--output=json").stdout)["items"][0]
+    name = pod["metadata"]["name"]
+    direct = box.run("curl", "--silent", "--max-time", "10", f"http://{pod['status']['podIP']}")
+    assert direct.stdout == f"{name}\n"
+    assert box.kubectl("one", "exec", name, "--", "hostname").stdout == f"{name}\n"
+    assert box.kubectl("one", "logs", "deployment/coredns", "--namespace=kube-system").returncode == 0
+
+
+def test_a_cluster_goes_without_the_others(box: Box) -> None:
+    assert box.openstack("coe", "cluster", "delete", "three").returncode == 0
+    until(lambda: box.openstack("coe", "cluster", "list", "-f", "value"), lambda run: "three" not in run.stdout)
+    assert len(box.nodes("one")) == len(box.nodes("two")) == 2
+
+
+def test_a_killed_box_comes_back_with_its_clusters(box: Box) -> None:
+    holder, network, address = box.holder(), box.network, service(box, "one")
+    assert holder
+    os.kill(holder, signal.SIGKILL)
+    assert box.localcloud("down").returncode == 0
+    assert traces(box, network) == [f"file {box.home}"]
+    assert box.localcloud("up").returncode == 0
+    answer = until(
+        lambda: box.run("curl", "--silent", "--max-time", "5", f"http://{address}"),
+        lambda run: run.returncode == 0,
+        120,
+    )
+    assert answer.stdout.startswith("web-")
+    until(lambda: box.kubectl("one", "get", "nodes"), lambda run: run.stdout.count(" Ready") == 2, 120)
+
+
+@pytest.mark.parametrize("module", ["localcloud.cloud.magnum_server", "localcloud.clusters.rack"])
+def test_a_create_survives_the_end_of_who_does_it(box: Box, module: str) -> None:
+    name = module.rsplit(".", 1)[1].replace("_", "-")
+    create(box, name, workers=2)
+    # From here on all that is wanted is on the disk.
+    until(lambda: box.run("grep", "-rl", f'"name": "{name}"', str(box.home / "state/clusters"), "--include=spec.json"),
+          lambda run: run.returncode == 0)  # fmt: skip
+    kill_in_box(box, module)
+    until(lambda: box.localcloud("status"), lambda run: run.returncode == 0)
+    box.wait_for_cluster(name, "CREATE_COMPLETE")
+    assert len(box.nodes(name)) == 3
+
+
+def test_more_masters_than_one_are_refused(box: Box) -> None:
+    template = ("--cluster-template", "kubernetes", "--keypair", "astro", "--master-count", "3")
+    run = box.openstack("coe", "cluster", "create", *template, "masters")
+    if run.returncode == 0:
+        refused = until(lambda: box.cluster_status("masters"), lambda answer: answer.stdout.startswith("CREATE_FAILED"))
+        assert "has 1 master node, not 3" in refused.stdout
+    else:
+        assert "master" in run.stderr
+
+
+def test_a_create_that_takes_longer_than_its_timeout_fails_with_the_reason(box: Box) -> None:
+    others = {*in_box(box, "kube-apiserver")}
+    create(box, "late", 1, "--timeout", "1")
+    apiserver: list[int] = []
+    deadline = time.monotonic() + 30
+    while not apiserver:
+        assert time.monotonic() < deadline
+        apiserver = [process for process in in_box(box, "kube-apiserver") if process not in others]
+        time.sleep(0.05)
+    os.kill(apiserver[0], signal.SIGSTOP)
+    failed = until(lambda: box.cluster_status("late"), lambda run: "_FAILED" in run.stdout, 150)
+    assert failed.stdout.startswith("CREATE_FAILED")
+    assert "Its create_timeout is over." in failed.stdout
+    assert box.openstack("coe", "cluster", "delete", "late").returncode == 0
+    until(lambda: box.openstack("coe", "cluster", "list", "-f", "value"), lambda run: "late" not in run.stdout)
+
+
+def test_nodes_for_which_the_machine_has_no_room_are_refused(box: Box) -> None:
+    if int(Path("/proc/sys/fs/inotify/max_user_instances").read_text()) > 200:
+        pytest.skip("the machine has inotify instances for more nodes than a cluster may have")
+    create(box, "crowd", 31)
+    failed = until(lambda: box.cluster_status("crowd"), lambda run: "_FAILED" in run.stdout)
+    assert failed.stdout.startswith("CREATE_FAILED")
+    assert "sysctl fs.inotify.max_user_instances=" in failed.stdout
+    assert box.openstack("coe", "cluster", "delete", "crowd").returncode == 0
+    until(lambda: box.openstack("coe", "cluster", "list", "-f", "value"), lambda run: "crowd" not in run.stdout)

@@ -1,0 +1,164 @@
+"""One walk through the main job, in a box of its own: what it builds on, each step checks."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from boxes import SITE_BIN, VOLUME, WEB, Box, machine_state, traces, until
+
+
+@pytest.fixture(scope="module")
+def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
+    box = Box(f"walk{os.getpid()}", tmp_path_factory.mktemp("walk"))
+    yield box
+    box.localcloud("destroy")
+
+
+@pytest.fixture(scope="module")
+def before() -> dict[str, str]:
+    return machine_state()
+
+
+def test_up_starts_a_cloud(box: Box, before: dict[str, str]) -> None:
+    assert box.localcloud("status").returncode == 1
+    up = box.localcloud("up")
+    assert up.returncode == 0, up.stderr
+    assert f"export OS_CLOUD={box.name}" in up.stdout
+    status = box.localcloud("status")
+    assert status.returncode == 0, status.stdout
+    assert status.stdout.count("RUNNING") == 6  # five services and the rack
+    assert machine_state() == before
+
+
+def test_up_again_changes_nothing(box: Box) -> None:
+    holder, clouds = box.holder(), box.clouds.read_text()
+    up = box.localcloud("up")
+    assert up.returncode == 0, up.stderr
+    assert "seeding" not in up.stdout
+    assert (box.holder(), box.clouds.read_text()) == (holder, clouds)
+
+
+@pytest.mark.parametrize(
+    ("listing", "names"),
+    [
+        ("coe cluster template list", {"kubernetes"}),
+        ("image list", {"kubernetes-node"}),
+        ("flavor list", {"m1.small", "m1.medium", "m1.large"}),
+        ("network list", {"public", "private"}),
+        ("subnet list", {"public-subnet", "private-subnet"}),
+        ("keypair list", {"astro"}),
+    ],
+)
+def test_the_unmodified_client_sees_what_a_cloud_has(box: Box, listing: str, names: set[str]) -> None:
+    run = box.openstack(*listing.split(), "-f", "json")
+    assert run.returncode == 0, run.stderr
+    assert {entry.get("Name", entry.get("name")) for entry in json.loads(run.stdout)} == names
+
+
+def test_the_user_is_no_administrator(box: Box) -> None:
+    run = box.openstack("user", "list")
+    assert run.returncode == 1
+    assert "403" in run.stderr
+
+
+def test_a_cluster_is_created(box: Box, before: dict[str, str]) -> None:
+    template = ("--cluster-template", "kubernetes", "--keypair", "astro")
+    created = box.openstack("coe", "cluster", "create", *template, "--node-count", "2", "first")
+    assert created.returncode == 0, created.stderr
+    box.wait_for_cluster("first", "CREATE_COMPLETE")
+    nodes = box.nodes("first")
+    assert set(nodes) == {"first-master-0", "first-node-1", "first-node-2"}
+    taints = {name: node["spec"].get("taints", []) for name, node in nodes.items()}
+    assert taints.pop("first-master-0") == [{"effect": "NoSchedule", "key": "node-role.kubernetes.io/control-plane"}]
+    assert list(taints.values()) == [[], []]
+    assert machine_state() == before
+
+
+def test_pods_of_different_nodes_find_each_other_by_name(box: Box) -> None:
+    applied = box.kubectl("first", "apply", "--filename=-", stdin=WEB)
+    assert applied.returncode == 0, applied.stderr
+    rolled = box.kubectl("first", "rollout", "status", "deployment/web", "--timeout=120s")
+    assert rolled.returncode == 0, rolled.stdout + rolled.stderr
+    pods = json.loads(box.kubectl("first", "get", "pods", "--selector=app=web", "--output=json").stdout)["items"]
+    names = {pod["metadata"]["name"]: pod["spec"]["nodeName"] for pod in pods}
+    assert set(names.values()) == {"first-node-1", "first-node-2"}
+    ask = "for i in 1 2 3 4 5 6 7 8 9; do printf 'GET / HTTP/1.0\r\n\r\n' | nc web 80 | tail -n 1; done"
+    heard = until(
+        lambda: box.kubectl("first", "exec", "deployment/web", "--", "sh", "-c", ask),
+        lambda run: {*run.stdout.split()} == {*names},
+    )
+    assert heard.returncode == 0
+    # Each node has folders of its own.
+    marks = [box.kubectl("first", "exec", name, "--", "cat", "/mark/pods").stdout.split() for name in names]
+    assert marks == [[name] for name in names]
+    assert not Path("/srv/mark").exists()
+
+
+def test_a_pod_gets_the_volume_that_it_claims(box: Box) -> None:
+    applied = box.kubectl("first", "apply", "--filename=-", stdin=VOLUME)
+    assert applied.returncode == 0, applied.stderr
+    waited = box.kubectl("first", "wait", "pod/writer", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=120s")
+    assert waited.returncode == 0, waited.stderr + box.kubectl("first", "describe", "pods", "--all-namespaces").stdout
+    assert box.kubectl("first", "logs", "writer").stdout == "kept\n"
+
+
+def test_a_smaller_cluster_is_drained_first(box: Box) -> None:
+    selector = ("--selector=app=web", "--field-selector=spec.nodeName=first-node-2")
+    leaving = box.kubectl("first", "get", "pods", *selector, "--output=name").stdout.strip()
+    assert leaving
+    resized = box.openstack("coe", "cluster", "resize", "first", "1")
+    assert resized.returncode == 0, resized.stderr
+    box.wait_for_cluster("first", "UPDATE_COMPLETE")
+    assert set(box.nodes("first")) == {"first-master-0", "first-node-1"}
+    assert f"{leaving} evicted" in box.localcloud("logs", "rack", "--lines", "100").stdout
+    rolled = box.kubectl("first", "rollout", "status", "deployment/web", "--timeout=120s")
+    assert rolled.returncode == 0, rolled.stdout + rolled.stderr
+
+
+def test_what_localcloud_cannot_have_is_refused(box: Box) -> None:
+    assert box.openstack("coe", "cluster", "resize", "first", "99").returncode == 0  # Magnum asks its driver later
+    refused = until(lambda: box.cluster_status("first"), lambda run: run.stdout.startswith("UPDATE_FAILED"))
+    assert "at most 31 worker nodes, not 99" in refused.stdout
+    assert set(box.nodes("first")) == {"first-master-0", "first-node-1"}
+
+
+def test_a_cluster_is_deleted(box: Box) -> None:
+    assert box.openstack("coe", "cluster", "delete", "first").returncode == 0
+    until(lambda: box.openstack("coe", "cluster", "list", "-f", "value"), lambda run: "first" not in run.stdout)
+    assert list((box.home / "state" / "clusters").iterdir()) == []
+
+
+def test_site_finds_the_cloud(box: Box) -> None:
+    run = box.run(str(SITE_BIN / "ansible-playbook"), "site.yml", "-e", json.dumps({"cloud_name": box.name}))
+    assert run.returncode == 0, run.stdout
+    assert "changed=0" in run.stdout
+
+
+def test_the_logs_can_be_read(box: Box) -> None:
+    logs = box.localcloud("logs", "magnum", "--lines", "5")
+    assert "magnum.log" in logs.stdout
+    unknown = box.localcloud("logs", "swift")
+    assert unknown.returncode == 1
+    assert "There is no log of swift" in unknown.stderr
+
+
+def test_the_cache_holds_no_secret(box: Box) -> None:
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "astrok8s" / "clouds"
+    secrets = json.loads((box.home / "passwords.json").read_text()).values()
+    files = [path for path in cache.rglob("*") if path.is_file()]
+    assert files
+    for content in map(Path.read_bytes, files):
+        assert not any(secret.encode() in content for secret in secrets)
+        assert b"$2b$" not in content  # how Keystone's password hashes begin
+
+
+def test_destroy_leaves_nothing(box: Box, before: dict[str, str]) -> None:
+    network = box.network
+    destroy = box.localcloud("destroy")
+    assert destroy.returncode == 0, destroy.stderr
+    assert traces(box, network) == []
+    assert not box.clouds.exists()
+    assert machine_state() == before
+    assert box.localcloud("destroy").returncode == 0
