@@ -1,0 +1,1 @@
+"""OpenStack Magnum with real Kubernetes clusters, on one machine."""

@@ -1,0 +1,3 @@
+module astrok8s/pause
+
+go 1.24.0
