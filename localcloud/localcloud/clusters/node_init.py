@@ -16,7 +16,6 @@ from pathlib import Path
 
 from localcloud.clusters import cgroups
 from localcloud.home import write_private
-from localcloud.waiting import wait_for
 
 _INSIDE = "--inside"
 # A program that ended is started again after this many seconds, so that one that cannot start leaves the CPU to others;
@@ -81,12 +80,8 @@ def _connect(machine: Machine) -> None:
     """Makes the node's link to the box, which routes between nodes, pods and the machine."""
     # /proc is still the box's: its process 1 holds the box's network. The kernel reads our own number, 1, as ours.
     box = ("nsenter", "--net=/proc/1/ns/net", "ip")
-    wait_for(
-        "the link of the node's former life to vanish",
-        lambda: subprocess.run([*box, "link", "show", machine.link], capture_output=True, check=False).returncode != 0,
-        timeout_s=10,
-        remedy="Destroy this cloud and start it again.",
-    )
+    # The link of a former life: connections that nobody closed keep its network namespace for minutes.
+    subprocess.run([*box, "link", "delete", machine.link], capture_output=True, check=False)
     _run(*box, "link", "add", machine.link, "type", "veth", "peer", "name", "eth0", "netns", "1")
     _run(*box, "link", "set", machine.link, "up")
     _run("hostname", machine.name)
