@@ -9,6 +9,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import openstack
@@ -18,15 +20,27 @@ POLL_S = 0.1
 TIMEOUT_S = 600
 
 
-def wait_until_ready(cluster: Path) -> None:
-    """Waits until the rack has reached the cluster in a folder."""
-    status, deadline = cluster / "status.json", time.monotonic() + TIMEOUT_S
-    while not status.exists() or (reached := json.loads(status.read_text()))["state"] == "working":
+def wait_for(what: str, predicate: Callable[[], bool]) -> None:
+    """Waits until a predicate holds."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while not predicate():
         if time.monotonic() > deadline:
-            raise SystemExit(f"{cluster} is not ready after {TIMEOUT_S} s")
+            raise SystemExit(f"waited {TIMEOUT_S} s for {what}")
         time.sleep(POLL_S)
-    if reached["state"] != "ready":
+
+
+def is_ready(cluster: Path) -> bool:
+    """Returns whether the rack has reached the cluster in a folder."""
+    status = cluster / "status.json"
+    reached = json.loads(status.read_text()) if status.exists() else {"state": "working"}
+    if reached["state"] == "failed":
         raise SystemExit(reached["reason"])
+    return bool(reached["state"] == "ready")
+
+
+def is_gone(cluster: Path) -> bool:
+    """Returns whether the rack has removed the cluster in a folder."""
+    return not cluster.exists()
 
 
 def main() -> None:
@@ -45,11 +59,10 @@ def main() -> None:
                     name="bench", cluster_template_id="kubernetes", keypair="astro", node_count=size
                 )
                 cluster = Path(folder, "state/astrok8s", name, "state/clusters", created.id)
-                wait_until_ready(cluster)
+                wait_for("all nodes to be Ready", partial(is_ready, cluster))
                 print(f"POST to all Ready, {size} workers: {time.monotonic() - start:5.1f} s", flush=True)
                 magnum.delete_cluster(created.id)
-                while cluster.exists():
-                    time.sleep(POLL_S)
+                wait_for("the cluster to be gone", partial(is_gone, cluster))
         finally:
             subprocess.run([str(LOCALCLOUD), "destroy", *of_this_box], stdout=subprocess.DEVNULL, check=True)
 

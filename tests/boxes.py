@@ -82,6 +82,16 @@ class Box:
         )
         assert answer.stdout.startswith(status), answer.stdout + self.localcloud("logs", "rack").stdout
 
+    def delete_cluster(self, cluster: str) -> None:
+        """Deletes a cluster, and waits until Magnum does not list it any more."""
+        run = self.openstack("coe", "cluster", "delete", cluster)
+        assert run.returncode == 0, run.stderr
+        until(
+            lambda: self.openstack("coe", "cluster", "list", "-f", "value", "-c", "name"),
+            # While it is being deleted, Magnum may refuse the whole list.
+            lambda run: run.returncode == 0 and cluster not in run.stdout.split(),
+        )
+
     def kubectl(self, cluster: str, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
         """Runs kubectl with the kubeconfig that the unmodified `openstack` client writes."""
         folder = self.folder / f"{self.name}-{cluster}"

@@ -26,12 +26,6 @@ def create(box: Box, name: str, workers: int = 1, *options: str) -> None:
     assert run.returncode == 0, run.stderr
 
 
-def delete(box: Box, name: str) -> None:
-    run = box.openstack("coe", "cluster", "delete", name)
-    assert run.returncode == 0, run.stderr
-    until(lambda: box.openstack("coe", "cluster", "list", "-f", "value"), lambda run: f" {name} " not in run.stdout)
-
-
 def serve(box: Box, cluster: str) -> None:
     run = box.kubectl(cluster, "apply", "--filename=-", stdin=WEB)
     assert run.returncode == 0, run.stderr
@@ -104,7 +98,7 @@ def test_the_machine_reaches_pods_and_their_logs(box: Box) -> None:
 
 
 def test_a_cluster_goes_without_the_others(box: Box) -> None:
-    delete(box, "three")
+    box.delete_cluster("three")
     assert len(box.nodes("one")) == len(box.nodes("two")) == 2
 
 
@@ -114,7 +108,7 @@ def test_a_cluster_takes_the_place_of_one_that_is_gone(box: Box) -> None:
         box.wait_for_cluster(name, "CREATE_COMPLETE")
         logs = [path.read_text() for path in (box.home / "state/clusters").glob("*/nodes/*/node.log")]
         assert not any("Traceback" in log for log in logs)  # each node was started once
-        delete(box, name)
+        box.delete_cluster(name)
 
 
 def test_a_killed_box_comes_back_with_its_clusters(box: Box) -> None:
@@ -169,7 +163,7 @@ def test_a_create_that_takes_longer_than_its_timeout_fails_with_the_reason(box: 
     failed = until(lambda: box.cluster_status("late"), lambda run: "_FAILED" in run.stdout, 150)
     assert failed.stdout.startswith("CREATE_FAILED")
     assert "Its create_timeout is over." in failed.stdout
-    delete(box, "late")
+    box.delete_cluster("late")
 
 
 def test_nodes_for_which_the_machine_has_no_room_are_refused(box: Box) -> None:
@@ -179,4 +173,4 @@ def test_nodes_for_which_the_machine_has_no_room_are_refused(box: Box) -> None:
     failed = until(lambda: box.cluster_status("crowd"), lambda run: "_FAILED" in run.stdout)
     assert failed.stdout.startswith("CREATE_FAILED")
     assert "sysctl fs.inotify.max_user_instances=" in failed.stdout
-    delete(box, "crowd")
+    box.delete_cluster("crowd")

@@ -125,8 +125,7 @@ def test_what_localcloud_cannot_have_is_refused(box: Box) -> None:
 
 
 def test_a_cluster_is_deleted(box: Box) -> None:
-    assert box.openstack("coe", "cluster", "delete", "first").returncode == 0
-    until(lambda: box.openstack("coe", "cluster", "list", "-f", "value"), lambda run: "first" not in run.stdout)
+    box.delete_cluster("first")
     assert list((box.home / "state" / "clusters").iterdir()) == []
 
 

@@ -9,7 +9,10 @@ from typing import Any
 from localcloud.clusters import programs
 from localcloud.errors import LocalcloudError
 
-_ANSWER_TIMEOUT_S = 10
+# How long one request may take: a frozen apiserver must not hold up whoever has a deadline. What is only asked will be
+# asked again; what changes something fails with its request.
+_ASK_TIMEOUT_S = 10
+_RUN_TIMEOUT_S = 60
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Kubectl:
         Raises:
             LocalcloudError: It failed.
         """
-        run = self._run(*arguments, stdin=stdin)
+        run = self._run(*arguments, timeout_s=_RUN_TIMEOUT_S, stdin=stdin)
         if run.returncode != 0:
             raise LocalcloudError(
                 f"`kubectl {' '.join(arguments)}` failed: {run.stderr.strip()}", remedy="See `localcloud logs rack`."
@@ -55,11 +58,11 @@ class Kubectl:
         return run.returncode == 0 and json.loads(run.stdout)["status"].get("readyReplicas", 0) > 0
 
     def _ask(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Asks what may not answer, and must not make who asks miss its deadline."""
-        return self._run(*arguments, f"--request-timeout={_ANSWER_TIMEOUT_S}s")
+        return self._run(*arguments, timeout_s=_ASK_TIMEOUT_S)
 
-    def _run(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-        command = [str(programs.kubernetes() / "kubectl"), f"--kubeconfig={self.kubeconfig}", *arguments]
+    def _run(self, *arguments: str, timeout_s: int, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        kubectl = programs.kubernetes() / "kubectl"
+        command = [str(kubectl), f"--kubeconfig={self.kubeconfig}", f"--request-timeout={timeout_s}s", *arguments]
         return subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
 
 
