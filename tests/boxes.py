@@ -45,10 +45,11 @@ class Box:
 
     def run(self, *command: str, stdin: str | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
         """Runs a command that sees the box's home and clouds.yaml, and nothing of the user's own clouds."""
-        own = {key: value for key, value in os.environ.items() if not key.startswith("OS_")}
+        # The caller's environment decides nothing else: CI's is almost empty, a developer's names clouds of his own.
+        own = {key: value for key in ("PATH", "HOME", "XDG_CACHE_HOME", "TMPDIR") if (value := os.environ.get(key))}
         own |= {"XDG_STATE_HOME": str(self.folder / "state"), "OS_CLIENT_CONFIG_FILE": str(self.clouds)}
-        own |= {"ANSIBLE_NOCOLOR": "1", "COLUMNS": "200"}
-        own.pop("FORCE_COLOR", None)
+        own |= {"SHELL": "/bin/sh"}  # `openstack coe cluster config` fails without one
+        own |= {"LANG": "C.UTF-8", "ANSIBLE_NOCOLOR": "1", "COLUMNS": "200"}
         return subprocess.run(
             command,
             cwd=ROOT,
