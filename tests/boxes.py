@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,9 @@ ROOT = Path(__file__).resolve().parents[1]
 LOCALCLOUD_BIN = ROOT / "localcloud" / ".venv" / "bin"
 KUBECTL = ROOT / "localcloud" / ".venv" / "builds" / "kubernetes" / "kubectl"
 SITE_BIN = ROOT / ".venv" / "bin"
+
+# The variables of every inventory: all is done through APIs, from where Ansible runs.
+LOCAL = {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
 
 
 @dataclass(frozen=True)
@@ -43,17 +46,21 @@ class Box:
         """The network of the box, once it was started."""
         return (self.home / "network").read_text().strip()
 
-    def run(self, *command: str, stdin: str | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Runs a command that sees the box's home and clouds.yaml, and nothing of the user's own clouds."""
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of a command that sees the box's home and clouds.yaml, and nothing of the user's own."""
         # The caller's environment decides nothing else: CI's is almost empty, a developer's names clouds of his own.
         own = {key: value for key in ("PATH", "HOME", "XDG_CACHE_HOME", "TMPDIR") if (value := os.environ.get(key))}
         own |= {"XDG_STATE_HOME": str(self.folder / "state"), "OS_CLIENT_CONFIG_FILE": str(self.clouds)}
         own |= {"SHELL": "/bin/sh"}  # `openstack coe cluster config` fails without one
-        own |= {"LANG": "C.UTF-8", "ANSIBLE_NOCOLOR": "1", "COLUMNS": "200"}
+        return own | {"LANG": "C.UTF-8", "ANSIBLE_NOCOLOR": "1", "COLUMNS": "200"}
+
+    def run(self, *command: str, stdin: str | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Runs a command in the box's environment, with what is given beside it."""
         return subprocess.run(
             command,
             cwd=ROOT,
-            env=own | environment,
+            env=self.environment | environment,
             input=stdin,
             capture_output=True,
             text=True,
@@ -68,6 +75,28 @@ class Box:
     def openstack(self, *arguments: str, cloud: str | None = None) -> subprocess.CompletedProcess[str]:
         """Runs the unmodified `openstack` client as the cloud's user."""
         return self.run(str(LOCALCLOUD_BIN / "openstack"), "--os-cloud", cloud or self.name, *arguments)
+
+    def playbook(
+        self, playbook: str, *arguments: str, clusters: Sequence[str], **variables: object
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs a playbook as an operator does, with an inventory of clusters in this box.
+
+        Args:
+            playbook: Its path in the repository.
+            arguments: Of `ansible-playbook`.
+            clusters: The hosts of the inventory.
+            variables: Of all of them.
+        """
+        return self.run(*self.playbook_command(playbook, *arguments, clusters=clusters, **variables))
+
+    def playbook_command(
+        self, playbook: str, *arguments: str, clusters: Sequence[str], **variables: object
+    ) -> list[str]:
+        """Returns the command of `playbook`."""
+        values = LOCAL | {"cloud_name": self.name, "cloud_localcloud": True} | variables
+        inventory = self.folder / f"{'-'.join(clusters)}.json"
+        inventory.write_text(json.dumps({"clusters": {"hosts": dict.fromkeys(clusters), "vars": values}}))
+        return [str(SITE_BIN / "ansible-playbook"), f"--inventory={inventory}", playbook, *arguments]
 
     def cluster_status(self, cluster: str) -> subprocess.CompletedProcess[str]:
         """Asks the unmodified client for a cluster's status, and the reason for it."""

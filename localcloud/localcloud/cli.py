@@ -30,11 +30,12 @@ def up(name: Name = DEFAULT_NAME) -> None:
 
     start = time.monotonic()
     home = Home.of(name)
-    lifecycle.up(home, lambda text: out.print(f"{name}: {text} [dim]({time.monotonic() - start:.1f} s)[/dim]"))
-    address = lifecycle.addresses_of(home).box
-    out.print(
-        f"[bold]{name} is up[/bold] at {address} after {time.monotonic() - start:.1f} s. Use it: export OS_CLOUD={name}"
+    was_down = lifecycle.up(
+        home, lambda text: out.print(f"{name}: {text} [dim]({time.monotonic() - start:.1f} s)[/dim]")
     )
+    address = lifecycle.addresses_of(home).box
+    state = f"[bold]{name} is up[/bold] at {address} after {time.monotonic() - start:.1f} s"
+    out.print(f"{state if was_down else f'{name} was up'}. Use it: export OS_CLOUD={name}")
 
 
 @app.command()
@@ -91,8 +92,8 @@ def destroy(name: Name = DEFAULT_NAME) -> None:
     """Remove the cloud with all its data."""
     from localcloud import lifecycle
 
-    lifecycle.destroy(Home.of(name))
-    out.print(f"{name} is gone.")
+    existed = lifecycle.destroy(Home.of(name))
+    out.print(f"{name} is gone." if existed else f"{name} does not exist.")
 
 
 def main() -> None:

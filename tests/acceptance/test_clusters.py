@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from boxes import WEB, Box, traces, until
+from processes import in_box, kill_in_box
 
 
 @pytest.fixture(scope="module")
@@ -35,37 +36,6 @@ def serve(box: Box, cluster: str) -> None:
 
 def service(box: Box, cluster: str) -> str:
     return box.kubectl(cluster, "get", "service", "web", "--output=jsonpath={.spec.clusterIP}").stdout
-
-
-def descendants(process: int) -> Iterator[int]:
-    """Yields the processes below one, whichever end meanwhile."""
-    try:
-        children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
-    except OSError:
-        return
-    for child in map(int, children):
-        yield child
-        yield from descendants(child)
-
-
-def in_box(box: Box, word: str) -> list[int]:
-    """Returns the processes of the box that have a word in their command line."""
-    holder = box.holder()
-    assert holder
-    return [process for process in descendants(holder) if word in command_of(process)]
-
-
-def command_of(process: int) -> list[str]:
-    try:
-        return Path(f"/proc/{process}/cmdline").read_text(errors="replace").split("\0")
-    except OSError:  # it ended while we looked
-        return []
-
-
-def kill_in_box(box: Box, module: str) -> None:
-    """Kills, without warning, the one process of the box that runs a module."""
-    (process,) = in_box(box, module)
-    os.kill(process, signal.SIGKILL)
 
 
 def test_clusters_that_are_created_at_once_stand_side_by_side(box: Box) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from boxes import SITE_BIN, VOLUME, WEB, Box, machine_state, traces, until
+from boxes import VOLUME, WEB, Box, machine_state, traces, until
 
 
 @pytest.fixture(scope="module")
@@ -63,17 +63,21 @@ def test_the_user_is_no_administrator(box: Box) -> None:
     assert "403" in run.stderr
 
 
-def test_a_cluster_is_created(box: Box, before: dict[str, str]) -> None:
-    template = ("--cluster-template", "kubernetes", "--keypair", "astro")
-    created = box.openstack("coe", "cluster", "create", *template, "--node-count", "2", "first")
-    assert created.returncode == 0, created.stderr
-    box.wait_for_cluster("first", "CREATE_COMPLETE")
+def test_site_makes_the_declared_cluster(box: Box, before: dict[str, str]) -> None:
+    run = box.playbook("site.yml", clusters=["first"], size=2)
+    assert run.returncode == 0, run.stdout
     nodes = box.nodes("first")
     assert set(nodes) == {"first-master-0", "first-node-1", "first-node-2"}
     taints = {name: node["spec"].get("taints", []) for name, node in nodes.items()}
     assert taints.pop("first-master-0") == [{"effect": "NoSchedule", "key": "node-role.kubernetes.io/control-plane"}]
     assert list(taints.values()) == [[], []]
     assert machine_state() == before
+
+
+def test_site_again_changes_nothing(box: Box) -> None:
+    run = box.playbook("site.yml", clusters=["first"], size=2)
+    assert run.returncode == 0, run.stdout
+    assert "changed=0" in run.stdout
 
 
 def test_pods_of_different_nodes_find_each_other_by_name(box: Box) -> None:
@@ -108,31 +112,27 @@ def test_a_smaller_cluster_is_drained_first(box: Box) -> None:
     selector = ("--selector=app=web", "--field-selector=spec.nodeName=first-node-2")
     leaving = box.kubectl("first", "get", "pods", *selector, "--output=name").stdout.strip()
     assert leaving
-    resized = box.openstack("coe", "cluster", "resize", "first", "1")
-    assert resized.returncode == 0, resized.stderr
-    box.wait_for_cluster("first", "UPDATE_COMPLETE")
+    run = box.playbook("site.yml", clusters=["first"], size=1)
+    assert run.returncode == 0, run.stdout
+    assert "changed=1" in run.stdout
     assert set(box.nodes("first")) == {"first-master-0", "first-node-1"}
     assert f"{leaving} evicted" in box.localcloud("logs", "rack", "--lines", "100").stdout
     rolled = box.kubectl("first", "rollout", "status", "deployment/web", "--timeout=120s")
     assert rolled.returncode == 0, rolled.stdout + rolled.stderr
 
 
-def test_what_localcloud_cannot_have_is_refused(box: Box) -> None:
-    assert box.openstack("coe", "cluster", "resize", "first", "99").returncode == 0  # Magnum asks its driver later
-    refused = until(lambda: box.cluster_status("first"), lambda run: run.stdout.startswith("UPDATE_FAILED"))
-    assert "at most 31 worker nodes, not 99" in refused.stdout
+def test_a_size_beyond_the_quota_is_refused(box: Box) -> None:
+    run = box.playbook("site.yml", clusters=["first"], size=10_000)
+    assert run.returncode == 2
+    assert "The quota does not allow size 10000: it needs" in run.stdout
     assert set(box.nodes("first")) == {"first-master-0", "first-node-1"}
 
 
-def test_a_cluster_is_deleted(box: Box) -> None:
-    box.delete_cluster("first")
-    assert list((box.home / "state" / "clusters").iterdir()) == []
-
-
-def test_site_finds_the_cloud(box: Box) -> None:
-    run = box.run(str(SITE_BIN / "ansible-playbook"), "site.yml", "-e", json.dumps({"cloud_name": box.name}))
+def test_the_declared_cluster_is_destroyed(box: Box) -> None:
+    run = box.playbook("playbooks/destroy.yml", clusters=["first"])
     assert run.returncode == 0, run.stdout
-    assert "changed=0" in run.stdout
+    assert box.openstack("coe", "cluster", "list", "-f", "value").stdout == ""
+    assert list((box.home / "state" / "clusters").iterdir()) == []
 
 
 def test_the_logs_can_be_read(box: Box) -> None:

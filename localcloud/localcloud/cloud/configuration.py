@@ -5,7 +5,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from localcloud.cloud.services import ETC, KEYSTONE, MAGNUM, REGION, SERVICES
+from localcloud.cloud.services import ETC, FLAVORS, KEYSTONE, MAGNUM, REGION, SERVICES
+from localcloud.clusters.addressing import MAX_WORKERS
 from localcloud.home import INSIDE, Home, write_private
 from localcloud.network import Addresses
 
@@ -127,7 +128,15 @@ def _nova(auth_url: str, password: str) -> Sections:
         "wsgi": {"api_paste_config": str(ETC / "nova" / "api-paste.ini")},
         "api_database": _database("nova", "nova_api"),
         "keystone": _account(auth_url, "nova", password) | {"region_name": REGION},
+        "quota": _quota(),
     }
+
+
+def _quota() -> dict[str, str]:
+    """Returns room for the largest cluster, of the largest flavor."""
+    machines = MAX_WORKERS + 1
+    ram, cores, _ = max(FLAVORS.values())
+    return {"instances": f"{machines}", "cores": f"{machines * cores}", "ram": f"{machines * ram}"}
 
 
 def _neutron(auth_url: str, password: str) -> Sections:
@@ -138,7 +147,7 @@ def _neutron(auth_url: str, password: str) -> Sections:
             "state_path": str(STATE / "neutron"),
             "host": "box",
             "core_plugin": "ml2",
-            "service_plugins": "",
+            "service_plugins": "router",
             "auth_strategy": "keystone",
             "api_paste_config": str(ETC / "neutron" / "api-paste.ini"),
             "notify_nova_on_port_status_changes": "false",

@@ -1,0 +1,190 @@
+# Copyright: astrok8s contributors
+# Apache-2.0
+"""Whether a cloud can make a cluster of a size, looked at before anything is made."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .errors import MagnumError
+from .magnum import Magnum
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """The cluster that should be made.
+
+    Attributes:
+        name: Its name.
+        size: Its number of workers.
+        template: Name or UUID of its cluster template.
+        definition: The template in the terms of openstack.cloud.coe_cluster_template, where the cloud may lack it.
+        image: The image of the nodes in the terms of openstack.cloud.image, where the cloud may lack it.
+        network: The network of the nodes, where the cloud may lack it: `name`, `cidr`.
+        keypair: The keypair of the nodes; empty for the template's.
+        public_key: Its public key, where the cloud may lack it.
+        flavor: The flavor of the workers; empty for the template's.
+        master_flavor: The flavor of the control plane; empty for the template's.
+    """
+
+    name: str
+    size: int
+    template: str
+    definition: Mapping[str, Any]
+    image: Mapping[str, Any]
+    network: Mapping[str, Any]
+    keypair: str
+    public_key: str
+    flavor: str
+    master_flavor: str
+
+
+class Preflight:
+    """The checks, and what they find.
+
+    Args:
+        connection: An openstacksdk connection.
+        wanted: The cluster that should be made.
+
+    Attributes:
+        passed: What was found, by the name of the check.
+        failed: Why the cluster cannot be made, by the name of the check.
+        missing: What must be made first: of `template`, `image`, `network`, `keypair`.
+    """
+
+    def __init__(self, connection: Any, wanted: Wanted) -> None:
+        self._cloud, self._wanted = connection, wanted
+        self.passed: dict[str, str] = {}
+        self.failed: dict[str, str] = {}
+        self.missing: list[str] = []
+
+    def run(self) -> None:
+        """Checks everything, so that one run tells all that is wrong."""
+        magnum, wanted = Magnum(self._cloud), self._wanted
+        template = self._template(magnum)
+        if template is not None:
+            self._image(str(template.get("image_id") or ""))
+            self._networks(template)
+            self._keypair(str(wanted.keypair or template.get("keypair_id") or ""))
+            existing = magnum.find(wanted.name)
+            new_workers = max(0, wanted.size - (existing["node_count"] if existing else 0))
+            self._flavors_and_quota(template, {"worker": new_workers, "control plane": 0 if existing else 1})
+
+    def _found(self, check: str, found: object, *, can_make: bool, otherwise: str) -> None:
+        """Notes that something is there, or can be made, or is missing and why that is wrong."""
+        if found:
+            self.passed[check] = "is there"
+        elif can_make:
+            self.passed[check] = "will be made"
+            self.missing.append(check)
+        else:
+            self.failed[check] = otherwise
+
+    def _template(self, magnum: Magnum) -> Mapping[str, Any] | None:
+        wanted = self._wanted
+        found = magnum.find_template(wanted.template) if wanted.definition else None
+        try:
+            template = found or wanted.definition or magnum.template(wanted.template)
+        except MagnumError as error:
+            self.failed["template"] = str(error)
+            return None
+        self._found("template", found or not wanted.definition, can_make=True, otherwise="")
+        return template
+
+    def _image(self, name: str) -> None:
+        image = self._cloud.image.find_image(name) if name else None
+        can_make = self._wanted.image.get("name") == name
+        otherwise = (
+            f"The cloud has no image {name}, of which the template makes nodes. Use another template, or upload it."
+        )
+        if image is not None and not (image.properties.get("os_distro") or getattr(image, "os_distro", None)):
+            self.failed["image"] = (
+                f"The image {name} has no property os_distro, which Magnum needs. Set it, or ask for it."
+            )
+        else:
+            self._found("image", image, can_make=can_make, otherwise=otherwise)
+
+    def _networks(self, template: Mapping[str, Any]) -> None:
+        external, fixed = template.get("external_network_id"), template.get("fixed_network")
+        for check, name in (("external network", external), ("network", fixed)):
+            if name:
+                found = self._cloud.network.find_network(name)
+                can_make = check == "network" and self._wanted.network.get("name") == name
+                otherwise = (
+                    f"The cloud has no network {name}, which the template names. Use another template, or ask for it."
+                )
+                self._found(check, found, can_make=can_make, otherwise=otherwise)
+
+    def _keypair(self, name: str) -> None:
+        if name:
+            can_make = bool(self._wanted.public_key) and name == self._wanted.keypair
+            otherwise = (
+                f"You have no keypair {name} (`openstack keypair list`). "
+                "Set magnum_cluster_keypair to one that you have, or give magnum_cluster_public_key, too."
+            )
+            self._found("keypair", self._cloud.compute.find_keypair(name), can_make=can_make, otherwise=otherwise)
+
+    def _flavors_and_quota(self, template: Mapping[str, Any], added: Mapping[str, int]) -> None:
+        wanted = self._wanted
+        names = {
+            "worker": wanted.flavor or template.get("flavor_id"),
+            "control plane": wanted.master_flavor or template.get("master_flavor_id"),
+        }
+        flavors = {
+            role: self._cloud.compute.find_flavor(name, get_extra_specs=False) if name else None
+            for role, name in names.items()
+        }
+        lacking = [f"{names[role]} of the {role}" for role in added if names[role] and flavors[role] is None]
+        if lacking:
+            known = ", ".join(sorted(flavor.name for flavor in self._cloud.compute.flavors())) or "none"
+            self.failed["flavor"] = (
+                f"The cloud has no flavor {' nor '.join(lacking)}; it has: {known}. Use one of these."
+            )
+            return
+        limits = self._cloud.compute.get_limits().absolute
+        self._compare(_needs(flavors, added), _left(limits), _needs(flavors, {"worker": 1}))
+
+    def _compare(self, needs: Mapping[str, int], left: Mapping[str, float], worker: Mapping[str, int]) -> None:
+        short = [name for name, amount in needs.items() if amount > left[name]]
+        if not short:
+            self.passed["quota"] = ", ".join(f"{needs[name]} of {left[name]:g} {name}" for name in needs)
+            return
+        told = ", ".join(f"{needs[name]} {name}, of which {left[name]:g} are left" for name in short)
+        fits = largest_size(self._wanted.size, needs, left, worker)
+        remedy = f"Size {fits} fits; use that, or ask for more quota." if fits else "Ask for more quota."
+        self.failed["quota"] = f"The quota does not allow size {self._wanted.size}: it needs {told}. {remedy}"
+
+
+def largest_size(size: int, needs: Mapping[str, int], left: Mapping[str, float], worker: Mapping[str, int]) -> int:
+    """Returns the largest number of workers that a quota allows.
+
+    Args:
+        size: One that it does not allow.
+        needs: What that number adds, by resource.
+        left: What is left of each resource; infinity where there is no limit.
+        worker: What one worker needs of each resource.
+    """
+    surplus = [math.ceil((needs[name] - left[name]) / worker[name]) for name in needs if needs[name] > left[name]]
+    return max(0, size - max(surplus, default=0))
+
+
+def _needs(flavors: Mapping[str, Any], added: Mapping[str, int]) -> dict[str, int]:
+    known = [(flavors[role], count) for role, count in added.items() if flavors[role]]
+    return {
+        "instances": sum(added.values()),
+        "cores": sum(flavor.vcpus * count for flavor, count in known),
+        "MiB of RAM": sum(flavor.ram * count for flavor, count in known),
+    }
+
+
+def _left(limits: Any) -> dict[str, float]:
+    pairs = {
+        "instances": (limits.instances, limits.instances_used),
+        "cores": (limits.total_cores, limits.total_cores_used),
+        "MiB of RAM": (limits.total_ram, limits.total_ram_used),
+    }
+    # A cloud tells -1, or nothing, where it has no limit.
+    return {
+        name: math.inf if limit is None or limit < 0 else limit - (used or 0) for name, (limit, used) in pairs.items()
+    }
