@@ -44,6 +44,7 @@ def test_a_machine_is_read_as_it_was_written(tmp_path: Path) -> None:
         address="10.70.28.11",
         routes=["10.70.16.64/26"],
         binaries="/opt",
+        layers="/layers",
         programs={"kubelet": ["kubelet"]},
         conditions={"kubelet": ["true"]},
     )

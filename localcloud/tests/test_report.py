@@ -55,7 +55,7 @@ def test_clusters_are_shown_with_what_was_reached_and_their_nodes(home: Home) ->
     for number in (10, 1):
         machine = Machine(
             name=f"first-node-{number}", link=f"c1n{number}", address=f"10.70.28.{10 + number}",
-            cgroup="", gateway="", routes=[], binaries="", programs={}, conditions={},
+            cgroup="", gateway="", routes=[], binaries="", layers="", programs={}, conditions={},
         )  # fmt: skip
         (folder / "nodes" / str(number)).mkdir(parents=True)
         machine.write(folder / "nodes" / str(number))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from boxes import VOLUME, WEB, Box, machine_state, traces, until
+from boxes import SITE_BIN, VOLUME, WEB, Box, machine_state, traces, until
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +78,18 @@ def test_site_again_changes_nothing(box: Box) -> None:
     run = box.playbook("site.yml", clusters=["first"], size=2)
     assert run.returncode == 0, run.stdout
     assert "changed=0" in run.stdout
+
+
+def test_a_notebook_computes_on_it(box: Box) -> None:
+    output = box.folder / "output"
+    parameters = ("-p", "cluster", "first", "-p", "cloud", box.name, "-p", "output", str(output))
+    run = box.run(str(SITE_BIN / "papermill"), "notebooks/stars.ipynb", str(box.folder / "stars.ipynb"), *parameters)
+    assert run.returncode == 0, run.stderr
+    results = json.loads((output / "results.json").read_text())
+    assert results["stars"] == 117_955
+    assert [check["what"] for check in results["checks"] if not check["passed"]] == []
+    assert len(results["executors"]) == 2
+    assert (output / "colour-magnitude.png").stat().st_size > 50_000
 
 
 def test_pods_of_different_nodes_find_each_other_by_name(box: Box) -> None:

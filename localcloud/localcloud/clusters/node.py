@@ -108,6 +108,7 @@ class Node:
             address=self.address,
             routes=[str(network) for network in behind],
             binaries=str(programs.kubernetes()),
+            layers=str(golden.layers()),
             programs=self._programs(),
             conditions=control_plane.conditions(ETC) if self.is_control_plane else {},
         )

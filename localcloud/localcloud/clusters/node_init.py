@@ -38,6 +38,7 @@ class Machine:
         address: Its own.
         routes: The networks that lie behind it.
         binaries: The folder of Kubernetes' programs.
+        layers: The folder of its images' layers.
         programs: What runs in it, by name, in the order of their start.
         conditions: What must succeed before a program is started, where anything must.
     """
@@ -49,6 +50,7 @@ class Machine:
     address: str
     routes: list[str]
     binaries: str
+    layers: str
     programs: dict[str, list[str]]
     conditions: dict[str, list[str]]
 
@@ -71,6 +73,7 @@ def main() -> None:
         _mount(machine, folder / "root")
         _keep(machine.programs, machine.conditions)
     else:
+        os.utime(Path(machine.layers).parent)  # says when it was last used
         cgroups.join(machine.cgroup)
         itself = [sys.executable, "-m", "localcloud.clusters.node_init", _INSIDE, str(folder)]
         os.execvp("unshare", ["unshare", *_NAMESPACES, "--fork", "--kill-child", *itself])
@@ -101,6 +104,7 @@ def _mount(machine: Machine, root: Path) -> None:
     _run("mount", "--bind", str(root), str(root))
     _bind_read_only("/usr", root / "usr")
     _bind_read_only(machine.binaries, root / "opt/kubernetes")
+    _bind_read_only(machine.layers, root / "opt/layers")
     _run("mount", "-t", "proc", "proc", str(root / "proc"))
     _run("mount", "-t", "sysfs", "-o", "ro", "sysfs", str(root / "sys"))
     cgroups.mount(root / "sys/fs/cgroup")

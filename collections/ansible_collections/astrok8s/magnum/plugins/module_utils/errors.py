@@ -13,3 +13,5 @@ class MagnumError(Exception):
 
     def __init__(self, fact: str, remedy: str) -> None:
         super().__init__(f"{fact} {remedy}")
+        self.fact = fact
+        self.remedy = remedy

@@ -1,0 +1,44 @@
+"""The connection to OpenStack, and its errors as ours."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from astrok8s.errors import CloudError
+from astrok8s.options import load_options
+
+if TYPE_CHECKING:
+    from ansible_collections.astrok8s.magnum.plugins.module_utils.magnum import Magnum
+
+
+def cloud_name(cloud: str | None) -> str:
+    """Returns the entry of clouds.yaml to use: the given one, else `$OS_CLOUD`, else the role's default."""
+    return cloud or os.environ.get("OS_CLOUD") or str(load_options()["cloud_name"].default)
+
+
+@contextmanager
+def magnum_of(cloud: str) -> Iterator["Magnum"]:
+    """Gives the Magnum of a cloud.
+
+    Args:
+        cloud: Its entry in clouds.yaml.
+
+    Raises:
+        CloudError: Whatever goes wrong with the cloud within.
+    """
+    # Half a second, which nobody should pay who does not ask a cloud.
+    from ansible_collections.astrok8s.magnum.plugins.module_utils.connection import connect
+    from ansible_collections.astrok8s.magnum.plugins.module_utils.errors import MagnumError
+    from ansible_collections.astrok8s.magnum.plugins.module_utils.magnum import Magnum
+    from keystoneauth1.exceptions import ClientException
+    from openstack.exceptions import SDKException
+
+    try:
+        with connect(cloud) as connection:
+            yield Magnum(connection)
+    except MagnumError as error:
+        raise CloudError(error.fact, remedy=error.remedy) from error
+    except (ClientException, SDKException) as error:
+        remedy = f"See whether `openstack --os-cloud {cloud} coe cluster list` works."
+        raise CloudError(f"The cloud {cloud} failed: {error}.", remedy=remedy) from error

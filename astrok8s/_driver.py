@@ -1,0 +1,212 @@
+"""Spark's driver in this process."""
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from astrok8s._kubernetes import Access, write
+from astrok8s.errors import AttachError
+
+if TYPE_CHECKING:
+    from pyspark import SparkContext
+    from pyspark.sql import SparkSession
+
+_CLUSTER = "spark.astrok8s.cluster"
+"""Our own property: the UUID of the cluster that a session is attached to."""
+
+_OLDEST_JAVA = 17
+"""What Spark 4 needs (https://spark.apache.org/docs/4.1.4/, "Downloading")."""
+
+_LOG4J = """\
+rootLogger.level = warn
+rootLogger.appenderRef.stderr.ref = stderr
+appender.stderr.type = Console
+appender.stderr.name = stderr
+appender.stderr.target = SYSTEM_ERR
+appender.stderr.layout.type = PatternLayout
+appender.stderr.layout.pattern = %d{HH:mm:ss} %p %c{1}: %m%n%ex
+# That Hadoop's native library is not there, which nothing here needs.
+logger.native.name = org.apache.hadoop.util.NativeCodeLoader
+logger.native.level = error
+# That files of the driver are not uploaded, of which there are none.
+logger.features.name = org.apache.spark.deploy.k8s.features
+logger.features.level = error
+# That a folder is gone already, when two hooks remove it at the end.
+logger.folders.name = org.apache.spark.network.util.JavaUtils
+logger.folders.level = error
+# That the scheduler has gone before the connections of its executors, at the end of a session.
+appender.stderr.filter.end.type = RegexFilter
+appender.stderr.filter.end.regex = Uncaught exception in thread dispatcher-CoarseGrainedScheduler
+appender.stderr.filter.end.onMatch = DENY
+appender.stderr.filter.end.onMismatch = NEUTRAL
+"""
+
+
+def session_here(cluster_uuid: str) -> "SparkSession | None":
+    """Returns the session of this process, which has at most one; None where there is none.
+
+    Args:
+        cluster_uuid: The cluster that it must be attached to.
+
+    Raises:
+        AttachError: The session is another one.
+    """
+    from pyspark import SparkContext
+    from pyspark.sql import SparkSession
+
+    context = SparkContext._active_spark_context
+    if context is None or context._jsc is None:
+        return None
+    if is_over(context):
+        context.stop()
+        return None
+    attached = context.getConf().get(_CLUSTER)
+    if attached == cluster_uuid:
+        return SparkSession.builder.getOrCreate()
+    where = f"the cluster {attached}" if attached else f"Spark at {context.master}"
+    raise AttachError(
+        f"This process is attached to {where}, and a process has one Spark session.",
+        remedy="Call spark.stop() first, or attach from another notebook.",
+    )
+
+
+def is_over(context: "SparkContext") -> bool:
+    """Returns whether a session has ended by itself, as when its executors failed too often."""
+    from py4j.protocol import Py4JError
+
+    try:
+        return bool(context._jsc.sc().isStopped())
+    except (Py4JError, OSError):
+        return True
+
+
+def executors_here(context: "SparkContext") -> int:
+    """Returns how many executors have registered."""
+    return len(context._jsc.sc().statusTracker().getExecutorInfos()) - 1  # the driver is counted, too
+
+
+def properties(access: Access, bearer: str, here: str, cluster_uuid: str) -> dict[str, str]:
+    """Returns Spark's properties for a driver in this process.
+
+    Args:
+        access: Where the API of the cluster is.
+        bearer: The token of the service account.
+        here: This machine's address as executors see it.
+        cluster_uuid: The cluster.
+    """
+    folder = _folder()
+    log4j = write(folder / "log4j2.properties", _LOG4J.encode())
+    return {
+        _CLUSTER: cluster_uuid,
+        "spark.master": f"k8s://{access.server}",
+        "spark.submit.deployMode": "client",
+        "spark.driver.host": here,
+        "spark.driver.bindAddress": here,
+        # fabric8, Spark's client of Kubernetes, would add what the user's own kubeconfig says.
+        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={log4j} -Dkubernetes.auth.tryKubeConfig=false",
+        "spark.kubernetes.authenticate.caCertFile": write(folder / "ca.crt", access.authority),
+        # A file, since properties are on the JVM's command line, which everyone on the machine can read.
+        "spark.kubernetes.authenticate.oauthTokenFile": write(folder / "token", bearer.encode()),
+        "spark.ui.port": "0",
+        "spark.ui.showConsoleProgress": "false",
+        # We wait for executors ourselves: Spark waits without a word, and goes on without them.
+        "spark.scheduler.minRegisteredResourcesRatio": "0",
+        "spark.sql.execution.arrow.pyspark.enabled": "true",
+    }
+
+
+def start(wanted: Mapping[str, str]) -> "SparkSession":
+    """Starts the driver.
+
+    Args:
+        wanted: Spark's properties.
+
+    Raises:
+        AttachError: It does not start.
+    """
+    from py4j.protocol import Py4JError, Py4JJavaError
+    from pyspark.errors import PySparkException
+    from pyspark.sql import SparkSession
+
+    _check_java()
+    with _environment():
+        _forget_properties()
+        try:
+            return SparkSession.builder.config(map=dict(wanted)).getOrCreate()
+        except (Py4JError, PySparkException) as error:
+            said = error.java_exception.toString() if isinstance(error, Py4JJavaError) else str(error)
+            raise AttachError(
+                f"Spark's driver did not start: {said.splitlines()[0]}.",
+                remedy="See the lines above, and the properties in conf.",
+            ) from error
+
+
+def _check_java() -> None:
+    """Checks that Spark finds a Java that it runs on, where it looks: JAVA_HOME, then PATH.
+
+    Raises:
+        AttachError: It does not.
+    """
+    remedy = f"Install Java {_OLDEST_JAVA} (apt-get install openjdk-17-jre-headless), or set JAVA_HOME to one."
+    home = os.environ.get("JAVA_HOME")
+    java = shutil.which(str(Path(home, "bin", "java"))) if home else shutil.which("java")
+    if java is None:
+        where = f"JAVA_HOME={home} has no bin/java" if home else "there is no java on PATH"
+        raise AttachError(f"Spark's driver needs Java, and {where}.", remedy=remedy)
+    told = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
+    version = re.search(r'version "(?:1\.)?(\d+)', told)
+    if version is None or int(version[1]) < _OLDEST_JAVA:
+        raise AttachError(f"Spark's driver needs Java {_OLDEST_JAVA}, and {java} says: {told.strip()}.", remedy=remedy)
+
+
+def _forget_properties() -> None:
+    """Makes the JVM forget the properties that it was started with: they are its first session's."""
+    from pyspark import SparkContext
+
+    if (gateway := SparkContext._gateway) is not None:
+        system: Any = gateway.jvm.java.lang.System
+        for name in list(system.getProperties().stringPropertyNames()):
+            if name.startswith("spark."):
+                system.clearProperty(name)
+
+
+@cache
+def _temporary() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="astrok8s-")
+
+
+def _folder() -> Path:
+    """Returns a folder of this process that only this user reads; it goes with the process."""
+    return Path(_temporary().name)
+
+
+@contextmanager
+def _environment() -> Iterator[None]:
+    """Sets what Spark's launcher reads, while it starts."""
+    import pyspark
+
+    ours = {
+        "PYSPARK_PYTHON": "python3",  # the name on executors; the driver is this process
+        "SPARK_HOME": str(Path(pyspark.__file__).parent),
+        "SPARK_LOCAL_IP": "127.0.0.1",  # the web UI has no password; the driver has an address of its own
+    }
+    dropped = ("SPARK_CONF_DIR", "PYSPARK_SUBMIT_ARGS", "SPARK_CONNECT_MODE_ENABLED")
+    before = {key: os.environ.get(key) for key in (*ours, *dropped)}
+    os.environ.update(ours)
+    for key in dropped:
+        os.environ.pop(key, None)
+    try:
+        yield
+    finally:
+        for key, value in before.items():
+            if value is None:
+                os.environ.pop(key, None)
+            else:
+                os.environ[key] = value

@@ -1,0 +1,177 @@
+"""What attaching needs of a cluster's Kubernetes API."""
+
+import socket
+import tempfile
+from base64 import b64decode
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from astrok8s.errors import AttachError
+
+# `kubernetes.client.CoreV1Api`. Its models say of every field that it may be missing: strict types are of no use there.
+CoreV1Api = Any
+
+# The role spark_base makes it.
+_CONFIG_MAP = "astrok8s"
+
+
+@dataclass(frozen=True)
+class SparkBase:
+    """What the role spark_base left in the cluster for those who attach.
+
+    Attributes:
+        namespace: Where Spark's pods run.
+        image: The image of the executors.
+        spark_version: The version of Spark in it.
+        service_account: What sessions act as.
+    """
+
+    namespace: str
+    image: str
+    spark_version: str
+    service_account: str
+
+
+@dataclass(frozen=True)
+class Access:
+    """Where the API of a cluster is, and what to show it.
+
+    Attributes:
+        server: The URL of the API.
+        authority: The certificate of its authority, PEM.
+        certificate: The client's certificate, PEM.
+        key: The client's key, PEM.
+    """
+
+    server: str
+    authority: bytes
+    certificate: bytes
+    key: bytes = field(repr=False)
+
+    @classmethod
+    def from_kubeconfig(cls, kubeconfig: Mapping[str, Any]) -> "Access":
+        """Returns the access that a kubeconfig of one cluster and one user gives."""
+        cluster, user = kubeconfig["clusters"][0]["cluster"], kubeconfig["users"][0]["user"]
+        return cls(
+            cluster["server"],
+            b64decode(cluster["certificate-authority-data"]),
+            b64decode(user["client-certificate-data"]),
+            b64decode(user["client-key-data"]),
+        )
+
+    def local_address(self, timeout_s: float = 10) -> str:
+        """Returns the address of this machine as the cluster sees it.
+
+        Raises:
+            AttachError: The API is not reached from here.
+        """
+        url = urlsplit(self.server)
+        try:
+            with socket.create_connection((url.hostname, url.port or 443), timeout=timeout_s) as connection:
+                return str(connection.getsockname()[0])
+        except OSError as error:
+            raise AttachError(
+                f"The Kubernetes API of the cluster at {self.server} is not reached from here: {error}.",
+                remedy="See that the cluster is up (`astrok8s list`) and that this machine has a route to it.",
+            ) from error
+
+    @contextmanager
+    def api(self) -> Iterator[CoreV1Api]:
+        """Gives the API. Its client wants files, which live as long as that, in a folder that only we read."""
+        from kubernetes import client
+
+        with tempfile.TemporaryDirectory(prefix="astrok8s-") as name:
+            folder = Path(name)
+            configuration = client.Configuration(host=self.server)
+            configuration.ssl_ca_cert = write(folder / "ca.crt", self.authority)
+            configuration.cert_file = write(folder / "client.crt", self.certificate)
+            configuration.key_file = write(folder / "client.key", self.key)
+            with client.ApiClient(configuration) as connection:
+                yield client.CoreV1Api(connection)
+
+
+def write(path: Path, content: bytes) -> str:
+    """Writes a file that only this user reads; returns its path."""
+    path.touch(mode=0o600)
+    path.write_bytes(content)
+    return str(path)
+
+
+def spark_base(api: CoreV1Api, namespace: str) -> SparkBase:
+    """Returns what the cluster tells of Spark in it.
+
+    Args:
+        api: The API of the cluster.
+        namespace: The namespace of Spark.
+
+    Raises:
+        AttachError: The namespace is not prepared for Spark.
+    """
+    from kubernetes.client import ApiException
+
+    try:
+        data = api.read_namespaced_config_map(_CONFIG_MAP, namespace).data
+    except ApiException as error:
+        if error.status != 404:
+            raise
+        raise AttachError(
+            f"The namespace {namespace} of the cluster has no ConfigMap {_CONFIG_MAP}: it is not prepared for Spark.",
+            remedy="Run astrok8s.provision for the cluster, or give the namespace that it was made with.",
+        ) from error
+    return SparkBase(namespace, data["image"], data["sparkVersion"], data["serviceAccount"])
+
+
+def token(api: CoreV1Api, base: SparkBase, hours: float) -> str:
+    """Returns a token of the service account.
+
+    Args:
+        api: The API of the cluster.
+        base: What the cluster tells of Spark.
+        hours: How long the token is valid.
+    """
+    from kubernetes.client import AuthenticationV1TokenRequest, V1TokenRequestSpec
+
+    request = AuthenticationV1TokenRequest(spec=V1TokenRequestSpec(expiration_seconds=int(hours * 3600)))
+    answer = api.create_namespaced_service_account_token(base.service_account, base.namespace, request)
+    return str(answer.status.token)
+
+
+def why_missing(api: CoreV1Api, namespace: str, selector: str) -> list[str]:
+    """Returns why pods do not run, a sentence for each reason.
+
+    Args:
+        api: The API of the cluster.
+        namespace: Where the pods are.
+        selector: The labels of the pods.
+    """
+    reasons = []
+    for pod in api.list_namespaced_pod(namespace, label_selector=selector).items:
+        name = pod.metadata.name
+        for container in pod.status.container_statuses or []:
+            if end := container.state.terminated:
+                log = _last_lines(api, namespace, name)
+                reasons.append(f"{name} ended with exit code {end.exit_code} ({end.reason}); its last lines:\n{log}")
+            elif (waiting := container.state.waiting) and waiting.reason not in _ON_ITS_WAY:
+                reasons.append(f"{name} waits: {waiting.reason}: {waiting.message or 'no message'}")
+        reasons += [
+            f"{name} fits on no node: {condition.message}"
+            for condition in pod.status.conditions or []
+            if condition.type == "PodScheduled" and condition.status == "False"
+        ]
+    return reasons
+
+
+_ON_ITS_WAY = ("ContainerCreating", "PodInitializing")
+
+
+def _last_lines(api: CoreV1Api, namespace: str, pod: str, lines: int = 15) -> str:
+    from kubernetes.client import ApiException
+
+    try:
+        return str(api.read_namespaced_pod_log(pod, namespace, tail_lines=lines)).strip()
+    except ApiException as error:
+        return f"(its log is not to be had: {error.reason})"

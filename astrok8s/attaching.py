@@ -1,0 +1,176 @@
+"""Attaches this process to a cluster, as the driver of executors there."""
+
+import re
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Literal
+
+from astrok8s import _driver
+from astrok8s._cloud import magnum_of
+from astrok8s._kubernetes import Access, CoreV1Api, SparkBase, spark_base, token, why_missing
+from astrok8s._progress import Progress
+from astrok8s._sizing import executor_properties, executor_room, rooms
+from astrok8s.clusters import Cluster, get_cluster
+from astrok8s.errors import AttachError, OptionError
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+MODES = ("client",)
+POLL_S = 0.25
+
+
+def attach(
+    cluster: Cluster | str = "astro",
+    *,
+    mode: Literal["client"] = "client",
+    cloud: str | None = None,
+    namespace: str = "spark",
+    executors: int | None = None,
+    conf: Mapping[str, str] | None = None,
+    token_hours: float = 12,
+    timeout_s: float = 120,
+    quiet: bool = False,
+) -> "SparkSession":
+    """Returns a Spark session whose executors run on a cluster.
+
+    The session acts as the service account of one namespace, by a token that ends. The administrator's certificate is
+    used to ask for that token, and is gone then.
+
+    Args:
+        cluster: The cluster, or its name.
+        mode: `client`: the driver is this process, which must reach the nodes of the cluster, and they it.
+        cloud: Where a name is looked for, an entry of clouds.yaml; `$OS_CLOUD`, else `local`, by default.
+        namespace: Where executors run; the role spark_base has prepared it.
+        executors: How many; as many as the cluster has workers by default. Their size follows from what the nodes have
+            left (`astrok8s._sizing`).
+        conf: Properties of Spark; they win over those that are set here.
+        token_hours: How long the session may last, in hours; from 10 minutes to a week.
+        timeout_s: How long to wait for the executors, in seconds.
+        quiet: Show no progress.
+
+    Returns:
+        The session. A process has one: where it is attached to that cluster already, that session.
+
+    Raises:
+        OptionError: An argument cannot be taken.
+        CloudError: The cloud cannot be used, or has no such cluster.
+        AttachError: There is no session, and why.
+
+    Example:
+        >>> spark = astrok8s.attach("hyades")
+        >>> spark.range(10**9).selectExpr("sum(id)").show()
+    """
+    _check_arguments(mode, executors, token_hours)
+    with Progress(quiet=quiet) as progress:
+        found = cluster if isinstance(cluster, Cluster) else get_cluster(cluster, cloud=cloud)
+        if session := _driver.session_here(found.uuid):
+            return session
+        progress.say(f"asking {found.cloud} for access to {found.name}")
+        access = _access(found)
+        here = access.local_address()
+        with access.api() as api:
+            base = spark_base(api, namespace)
+            _check_version(base)
+            count = executors or max(1, found.size)
+            wanted = {
+                "spark.app.name": f"astrok8s {found.name}",
+                **_driver.properties(access, token(api, base, token_hours), here, found.uuid),
+                **_executors(base, found.name, count),
+                **executor_properties(executor_room(rooms(api), count)),
+                **(conf or {}),
+            }
+            progress.say(f"starting Spark {base.spark_version} as {base.service_account} in {base.namespace}")
+            session = _driver.start(wanted)
+            try:
+                _wait_for_executors(session, api, base, timeout_s, progress.say)
+            except BaseException:
+                session.stop()
+                raise
+    return session
+
+
+def _check_arguments(mode: str, executors: int | None, token_hours: float) -> None:
+    if mode not in MODES:
+        remedy = f"Give one of: {', '.join(MODES)}."
+        raise OptionError("mode", f"There is no mode {mode!r} to attach in.", remedy=remedy)
+    if executors is not None and (not isinstance(executors, int) or executors < 1):
+        remedy = "Give a whole number, at least 1, or None."
+        raise OptionError("executors", f"There cannot be {executors!r} executors.", remedy=remedy)
+    if not 1 / 6 <= token_hours <= 7 * 24:  # Kubernetes makes no token for less
+        remedy = "Give a number of hours, from 10 minutes to a week."
+        raise OptionError("token_hours", f"A token cannot be valid for {token_hours!r} hours.", remedy=remedy)
+
+
+def _access(cluster: Cluster) -> Access:
+    """Returns the administrator's access to a cluster.
+
+    Raises:
+        AttachError: The cluster has no API yet.
+    """
+    with magnum_of(cluster.cloud) as magnum:
+        body = magnum.details(cluster.uuid)
+        if body is None or not body.get("api_address"):
+            status = body["status"] if body else "gone"
+            remedy = f"Provision it: astrok8s.provision({cluster.name!r})."
+            raise AttachError(f"The cluster {cluster.name} has no Kubernetes API: it is {status}.", remedy=remedy)
+        return Access.from_kubeconfig(magnum.kubeconfig(body))
+
+
+def _check_version(base: SparkBase) -> None:
+    """Checks that driver and executors understand each other.
+
+    Raises:
+        AttachError: They do not.
+    """
+    ours = version("pyspark")
+    if ours != base.spark_version:
+        raise AttachError(
+            f"The cluster's image {base.image} has Spark {base.spark_version}, and this Python has pyspark {ours}.",
+            remedy=f"Install pyspark=={base.spark_version}, or provision the cluster with an image of Spark {ours}.",
+        )
+
+
+def _executors(base: SparkBase, cluster: str, count: int) -> dict[str, str]:
+    """Returns Spark's properties for the executors, but for their size."""
+    word = re.sub(r"[^a-z0-9]+", "-", cluster.lower()).strip("-")[:30]
+    return {
+        "spark.executor.instances": str(count),
+        "spark.kubernetes.allocation.batch.size": str(count),
+        "spark.kubernetes.container.image": base.image,
+        "spark.kubernetes.container.image.pullPolicy": "IfNotPresent",
+        "spark.kubernetes.executor.podNamePrefix": f"{word}-{secrets.token_hex(3)}",
+        "spark.kubernetes.namespace": base.namespace,
+    }
+
+
+def _wait_for_executors(
+    session: "SparkSession", api: CoreV1Api, base: SparkBase, timeout_s: float, say: Callable[[str], None]
+) -> None:
+    """Waits until all executors have registered.
+
+    Raises:
+        AttachError: They have not in time; with what is wrong with their pods.
+    """
+    context = session.sparkContext
+    wanted = int(context.getConf().get("spark.executor.instances") or 1)
+    selector = f"spark-app-selector={context.applicationId},spark-role=executor"
+    deadline = time.monotonic() + timeout_s
+    reasons: list[str] = []
+    while not (over := _driver.is_over(context)) and time.monotonic() < deadline:
+        there = _driver.executors_here(context)
+        # Spark removes a pod that failed within a second, and its log with it: look each time, and remember.
+        reasons = why_missing(api, base.namespace, selector) or reasons
+        shown = f"; {reasons[0].splitlines()[0]}" if reasons and there < wanted else ""
+        say(f"{there} of {wanted} executors are here{shown}")
+        if there >= wanted:
+            return
+        time.sleep(POLL_S)
+    raise AttachError(
+        f"The {wanted} executors did not come: {'Spark gave up' if over else f'not all within {timeout_s:.0f} s'}.\n"
+        + ("\n".join(dict.fromkeys(reasons)) or "Their pods say nothing; a firewall may keep them from the driver.")
+        + "\n",
+        remedy="Mend that (fewer executors, a larger cluster, another image), and attach again.",
+    )

@@ -1,0 +1,141 @@
+"""The command `astrok8s`: what the package does, in a terminal."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+import yaml
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from astrok8s.clusters import Cluster, get_cluster, list_clusters
+from astrok8s.errors import AstroK8sError, OptionError, ProvisionError
+from astrok8s.options import load_options
+from astrok8s.provisioning import destroy as destroy_cluster
+from astrok8s.provisioning import offered_options
+from astrok8s.provisioning import provision as provision_cluster
+
+app = typer.Typer(
+    help="Disposable Spark clusters on OpenStack Magnum.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+Name = Annotated[str, typer.Argument(help="The cluster's name.")]
+Cloud = Annotated[str | None, typer.Option("--cloud", help="The entry of clouds.yaml; $OS_CLOUD, else local.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="After a failure, print all that Ansible printed.")]
+
+
+@app.command()
+def provision(
+    name: Name = "astro",
+    size: Annotated[str, typer.Option("--size", metavar="N", help="The number of worker nodes.")] = "2",
+    cloud: Cloud = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--option", "-o", metavar="NAME=VALUE", help="An option of the roles, its value as YAML."),
+    ] = None,
+    verbose: Verbose = False,
+) -> None:
+    """Make a cluster, or make one that is there as it is declared."""
+    with _told_errors(verbose):
+        arguments: dict[str, Any] = {"size": size, **_pairs(option or [])}
+        out.print(table([provision_cluster(name, cloud=cloud, **arguments)]))
+
+
+@app.command("list")
+def list_(cloud: Cloud = None) -> None:
+    """List the clusters of the project."""
+    with _told_errors():
+        clusters = list_clusters(cloud)
+        out.print(table(clusters) if clusters else "There is no cluster. `astrok8s provision` makes one.")
+
+
+@app.command()
+def attach(name: Name = "astro", cloud: Cloud = None) -> None:
+    """Print the notebook cell that attaches to a cluster."""
+    with _told_errors():
+        cluster = get_cluster(name, cloud=cloud)
+        arguments = f"{cluster.name!r}, cloud={cluster.cloud!r}"
+        # Not through rich: it is there to be copied.
+        sys.stdout.write(f"import astrok8s\n\nspark = astrok8s.attach({arguments})\n")
+
+
+@app.command()
+def destroy(
+    name: Name,
+    cloud: Cloud = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    verbose: Verbose = False,
+) -> None:
+    """Take a cluster away."""
+    with _told_errors(verbose):
+        cluster = get_cluster(name, cloud=cloud)
+        if not yes:
+            typer.confirm(f"Destroy cluster {name} with {cluster.size} workers on cloud {cluster.cloud}?", abort=True)
+        destroy_cluster(name, cloud=cluster.cloud)
+        out.print(f"Cluster {escape(name)} is gone.")
+
+
+@app.command()
+def options() -> None:
+    """List the options that `provision` takes."""
+    rows = Table("option", "type", "default", "what it is")
+    for name, option in load_options().items():
+        if name in offered_options():
+            rows.add_row(name, option.type, escape(str(option.default)), escape(option.description))
+    out.print(rows)
+
+
+def table(clusters: Iterable[Cluster]) -> Table:
+    """Returns a table of clusters."""
+    rows = Table("cluster", "status", "workers", "nodes", "cloud")
+    for cluster in clusters:
+        colour = {"COMPLETE": "green", "FAILED": "red"}.get(cluster.status.rsplit("_", 1)[-1], "yellow")
+        status = f"[{colour}]{cluster.status}[/]"
+        rows.add_row(escape(cluster.name), status, str(cluster.size), " ".join(cluster.nodes), escape(cluster.cloud))
+    return rows
+
+
+def _pairs(given: list[str]) -> dict[str, Any]:
+    """Returns NAME=VALUE arguments by name, with the values of their YAML.
+
+    Raises:
+        OptionError: One has no value, or one that is no YAML.
+    """
+    pairs = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise OptionError(name, f"The option {name} has no value.", remedy=f"Give it: -o {name}=VALUE.")
+        try:
+            pairs[name] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            remedy = "Quote it."
+            raise OptionError(name, f"The value of {name} is no YAML: {error}.", remedy=remedy) from error
+    return pairs
+
+
+@contextmanager
+def _told_errors(verbose: bool = False) -> Iterator[None]:
+    """Tells an error in one message; exits with 2 where the arguments are wrong, else with 1."""
+    try:
+        yield
+    except AstroK8sError as error:
+        if verbose and isinstance(error, ProvisionError):
+            err.print(error.output, markup=False)
+        err.print(f"[red]astrok8s:[/] {escape(str(error))}")
+        raise typer.Exit(2 if isinstance(error, OptionError) else 1) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(1) from None
+
+
+def main() -> None:
+    """Runs the command."""
+    app()

@@ -1,0 +1,107 @@
+"""A cluster as its cloud knows it: nothing about it is kept here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from astrok8s._cloud import cloud_name, magnum_of
+from astrok8s.errors import ClusterNotFoundError
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """A Kubernetes cluster of Magnum, as it was when the cloud was asked for it.
+
+    Attributes:
+        name: Its name.
+        uuid: Magnum's name for it.
+        size: Its number of worker nodes.
+        status: Magnum's word for its state, such as CREATE_COMPLETE.
+        nodes: The addresses of its worker nodes.
+        cloud: The entry of clouds.yaml that it was found by.
+    """
+
+    name: str
+    uuid: str
+    size: int
+    status: str
+    nodes: tuple[str, ...]
+    cloud: str
+
+    @classmethod
+    def from_magnum(cls, body: Mapping[str, Any], cloud: str) -> "Cluster":
+        """Returns a cluster from what Magnum's API tells of it."""
+        return cls(
+            name=body["name"],
+            uuid=body["uuid"],
+            size=int(body.get("node_count") or 0),
+            status=str(body.get("status")),
+            nodes=tuple(body.get("node_addresses") or ()),
+            cloud=cloud,
+        )
+
+    def attach(self, **arguments: Any) -> "SparkSession":
+        """Returns a Spark session on the cluster, as `astrok8s.attach` does."""
+        from astrok8s.attaching import attach
+
+        return attach(self, **arguments)
+
+    def destroy(self, *, quiet: bool = False) -> None:
+        """Takes the cluster away, and waits until it is gone.
+
+        Args:
+            quiet: Show no progress.
+
+        Raises:
+            ProvisionError: A task of the playbook failed.
+        """
+        from astrok8s.provisioning import destroy
+
+        destroy(self.name, cloud=self.cloud, quiet=quiet)
+
+    def _repr_html_(self) -> str:
+        values = {"status": self.status, "workers": self.size, "nodes": " ".join(self.nodes), "cloud": self.cloud}
+        rows = "".join(f"<tr><th>{key}</th><td>{escape(str(value))}</td></tr>" for key, value in values.items())
+        return f"<table><caption>cluster <b>{escape(self.name)}</b></caption>{rows}</table>"
+
+
+def list_clusters(cloud: str | None = None) -> list[Cluster]:
+    """Returns the clusters of the project, in the order of their names.
+
+    Args:
+        cloud: The entry of clouds.yaml; `$OS_CLOUD`, else `local`, by default.
+
+    Raises:
+        CloudError: The cloud is not declared, does not answer, or refuses.
+    """
+    name = cloud_name(cloud)
+    with magnum_of(name) as magnum:
+        bodies = [magnum.details(body["uuid"]) for body in magnum.clusters()]
+    return sorted((Cluster.from_magnum(body, name) for body in bodies if body), key=lambda cluster: cluster.name)
+
+
+def get_cluster(name: str, *, cloud: str | None = None) -> Cluster:
+    """Returns a cluster.
+
+    Args:
+        name: Its name.
+        cloud: The entry of clouds.yaml; `$OS_CLOUD`, else `local`, by default.
+
+    Raises:
+        ClusterNotFoundError: There is none of that name.
+        CloudError: The cloud is not declared, does not answer, or refuses.
+    """
+    entry = cloud_name(cloud)
+    with magnum_of(entry) as magnum:
+        body = magnum.find(name)
+        if body is None:
+            names = ", ".join(sorted(other["name"] for other in magnum.clusters())) or "none"
+            raise ClusterNotFoundError(
+                f"The cloud {entry} has no cluster {name}; it has: {names}.",
+                remedy=f"Make it: astrok8s.provision({name!r}).",
+            )
+    return Cluster.from_magnum(body, entry)

@@ -1,0 +1,152 @@
+"""What the Python package promises beside the main job: provision, attach, and what they say when they cannot."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from boxes import ROOT, Box, until
+
+
+@pytest.fixture(scope="module")
+def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
+    box = Box(f"a{os.getpid()}", tmp_path_factory.mktemp("attach"))
+    run = box.localcloud("up")
+    assert run.returncode == 0, run.stderr
+    yield box
+    box.localcloud("destroy")
+
+
+def python(box: Box, code: str) -> subprocess.CompletedProcess[str]:
+    """Runs Python as a notebook does, in a process of its own, since a process has one JVM."""
+    return box.run(sys.executable, "-c", f"import astrok8s\n{code}", OS_CLOUD=box.name)
+
+
+def test_an_interrupted_provision_is_finished_by_the_next(box: Box) -> None:
+    code = "import astrok8s; astrok8s.provision('one', size=1)"
+    first = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, env=box.environment | {"OS_CLOUD": box.name}, stderr=subprocess.PIPE
+    )
+    until(lambda: box.cluster_status("one"), lambda run: run.stdout.startswith("CREATE_IN_PROGRESS"))
+    first.send_signal(signal.SIGINT)
+    _, told = first.communicate(timeout=60)
+    assert first.returncode != 0
+    assert b"the next run finishes cluster one" in told
+    assert not any(b"AnsiballZ" in path.read_bytes() for path in processes_of(box))
+    done = python(box, "print(astrok8s.provision('one', size=1))")
+    assert done.returncode == 0, done.stderr
+    assert "Cluster(name='one'" in done.stdout
+    assert "status='CREATE_COMPLETE'" in done.stdout
+
+
+def processes_of(box: Box) -> list[Path]:
+    """Returns the command lines of the processes that were started in the environment of the box."""
+    mark, found = str(box.clouds).encode(), []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if mark in path.read_bytes():
+                found.append(path.with_name("cmdline"))
+        except OSError:
+            continue
+    return found
+
+
+def test_the_clusters_are_listed_by_python_and_command(box: Box) -> None:
+    assert python(box, "print([c.name for c in astrok8s.list_clusters()])").stdout == "['one']\n"
+    listed = box.run(str(Path(sys.executable).with_name("astrok8s")), "list", OS_CLOUD=box.name)
+    assert "CREATE_COMPLETE" in listed.stdout
+    cell = box.run(str(Path(sys.executable).with_name("astrok8s")), "attach", "one", OS_CLOUD=box.name).stdout
+    assert cell.endswith(f"spark = astrok8s.attach('one', cloud='{box.name}')\n")
+
+
+def test_a_process_attaches_again_and_has_one_session(box: Box) -> None:
+    run = python(
+        box,
+        """
+first = astrok8s.attach("one")
+print(first.range(100).selectExpr("sum(id)").first()[0])
+print(astrok8s.attach("one") is not None, first.sparkContext.applicationId)
+first.stop()
+second = astrok8s.attach(astrok8s.get_cluster("one"), conf={"spark.app.name": "second"})
+print(second.sparkContext.appName, second.sparkContext.applicationId)
+second.stop()
+""",
+    )
+    assert run.returncode == 0, run.stderr
+    total, again, renamed = run.stdout.splitlines()
+    assert total == "4950"
+    assert again.startswith("True spark-")
+    assert renamed.startswith("second spark-")
+    assert again.split()[1] != renamed.split()[1]
+    # Its executors have gone with it.
+    pods = until(
+        lambda: box.kubectl("one", "get", "pods", "--namespace=spark", "--output=name"), lambda run: run.stdout == ""
+    )
+    assert pods.returncode == 0
+
+
+def test_the_session_may_do_nothing_outside_its_namespace(box: Box) -> None:
+    def may(verb: str, resource: str, namespace: str) -> bool:
+        account = "--as=system:serviceaccount:spark:spark"
+        answer = box.kubectl("one", "auth", "can-i", verb, resource, f"--namespace={namespace}", account)
+        return answer.stdout.strip() == "yes"
+
+    assert may("create", "pods", "spark")
+    assert not may("create", "pods", "default")
+    assert not may("get", "secrets", "spark")
+    assert not may("list", "nodes", "default")
+
+
+CANNOT = [
+    (
+        "'nowhere'",
+        "ClusterNotFoundError",
+        "has no cluster nowhere; it has: one. Make it: astrok8s.provision('nowhere').",
+    ),
+    ("'one', namespace='default'", "AttachError", "The namespace default of the cluster has no ConfigMap astrok8s"),
+    ("'one', executors=50", "AttachError", "50 executors on 1 nodes would have"),
+    (
+        "'one', timeout_s=60, conf={'spark.kubernetes.container.image': 'astrok8s/spark:none'}",
+        "AttachError",
+        "astrok8s/spark:none",
+    ),
+    (
+        "'one', timeout_s=20, conf={'spark.kubernetes.executor.request.cores': '1000'}",
+        "AttachError",
+        "fits on no node: 0/2 nodes are available: 1 Insufficient cpu",
+    ),
+]
+
+
+@pytest.mark.parametrize(("arguments", "error", "message"), CANNOT, ids=[call for call, _, _ in CANNOT])
+def test_what_keeps_from_attaching_is_told(box: Box, arguments: str, error: str, message: str) -> None:
+    run = python(box, f"astrok8s.attach({arguments})")
+    assert run.returncode == 1
+    assert f"astrok8s.errors.{error}: " in run.stderr
+    assert message in run.stderr
+
+
+def test_an_image_with_another_spark_is_refused(box: Box) -> None:
+    changed = json.dumps({"data": {"sparkVersion": "3.5.0"}})
+    patch = ("patch", "configmap", "astrok8s", "--namespace=spark", "--patch")
+    assert box.kubectl("one", *patch, changed).returncode == 0
+    run = python(box, "astrok8s.attach('one')")
+    assert "has Spark 3.5.0, and this Python has pyspark 4.1.4. Install pyspark==3.5.0" in run.stderr
+
+
+def test_provision_mends_what_it_made_and_tells_what_it_cannot(box: Box) -> None:
+    again = python(box, "astrok8s.provision('one', size=1, quiet=True); astrok8s.attach('one', quiet=True).stop()")
+    assert again.returncode == 0, again.stderr
+    refused = python(box, "astrok8s.provision('one', size=1000)")
+    assert (
+        "astrok8s.errors.ProvisionError: cloud: Check the cloud, before anything is made: The quota" in refused.stderr
+    )
+
+
+def test_destroy_takes_the_cluster_away(box: Box) -> None:
+    run = python(box, "astrok8s.get_cluster('one').destroy(); print(astrok8s.list_clusters())")
+    assert run.stdout == "[]\n", run.stderr
