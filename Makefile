@@ -24,6 +24,7 @@ acceptance: setup ## Every promise; ONLY=localcloud for one file of tests/accept
 bench: setup ## How long things take
 	.venv/bin/python benchmarks/localcloud_up.py
 	.venv/bin/python benchmarks/cluster_create.py
+	.venv/bin/python benchmarks/main_job.py
 
 lock: setup ## Renew the lock files from the pyproject.toml files
 	@scripts/lock

@@ -1,0 +1,60 @@
+"""How long the main job takes on a cloud that is up: site.yml, again, and from attaching to the first result.
+
+usage: python benchmarks/main_job.py
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+BIN = Path(sys.executable).parent
+LOCALCLOUD = ROOT / "localcloud" / ".venv" / "bin" / "localcloud"
+ATTACH = """
+import time
+import astrok8s
+start = time.monotonic()
+for label in ("to the first result", "to the first result, again in one process"):
+    spark = astrok8s.attach("bench", quiet=True)
+    attached = time.monotonic() - start
+    spark.range(1_000_000).selectExpr("sum(id)").first()
+    print(f"attach, {label}: {time.monotonic() - start:.1f} s, of which {attached:.1f} s until attached", flush=True)
+    spark.stop()
+    start = time.monotonic()
+"""
+
+
+def timed(label: str, command: Sequence[str]) -> None:
+    """Runs a command and prints how long it took."""
+    start = time.monotonic()
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if run.returncode != 0:
+        raise SystemExit(f"{label} failed:\n{run.stdout}{run.stderr}")
+    print(f"{label}: {time.monotonic() - start:.1f} s", flush=True)
+
+
+def main() -> None:
+    """Prints one line for each step."""
+    name = f"bench{os.getpid()}"
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ |= {"XDG_STATE_HOME": f"{folder}/state", "OS_CLIENT_CONFIG_FILE": f"{folder}/clouds.yaml"}
+        os.environ["OS_CLOUD"] = name
+        variables = ("-e", f"cloud_name={name}", "-e", "magnum_cluster_name=bench")
+        try:
+            subprocess.run([str(LOCALCLOUD), "up", "--name", name], stdout=subprocess.DEVNULL, check=True)
+            for label, size in (("size 2", 2), ("unchanged", 2), ("size 4", 4), ("size 1", 1)):
+                timed(
+                    f"site.yml, {label}", [str(BIN / "ansible-playbook"), "site.yml", *variables, "-e", f"size={size}"]
+                )
+            subprocess.run([sys.executable, "-c", ATTACH], stderr=subprocess.DEVNULL, check=True)
+            timed("destroy.yml", [str(BIN / "ansible-playbook"), "playbooks/destroy.yml", *variables])
+        finally:
+            subprocess.run([str(LOCALCLOUD), "destroy", "--name", name], stdout=subprocess.DEVNULL, check=True)
+
+
+if __name__ == "__main__":
+    main()
