@@ -2,13 +2,15 @@
 
 import json
 import os
+import re
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from boxes import WEB, Box, traces, until
+from boxes import KUBECTL, WEB, Box, traces, until
 from processes import in_box, kill_in_box
 
 
@@ -65,6 +67,20 @@ def test_the_machine_reaches_pods_and_their_logs(box: Box) -> None:
     assert direct.stdout == f"{name}\n"
     assert box.kubectl("one", "exec", name, "--", "hostname").stdout == f"{name}\n"
     assert box.kubectl("one", "logs", "deployment/coredns", "--namespace=kube-system").returncode == 0
+
+
+def test_a_port_of_a_pod_is_forwarded(box: Box) -> None:
+    command = [str(KUBECTL), f"--kubeconfig={box.folder / f'{box.name}-one' / 'config'}"]
+    command += ["port-forward", "deployment/web", ":80", "--address=127.0.0.1"]
+    with subprocess.Popen(command, env=box.environment, stdout=subprocess.PIPE, text=True) as forward:
+        try:
+            assert forward.stdout
+            found = re.search(r"127\.0\.0\.1:(\d+) -> 80", forward.stdout.readline())
+            assert found
+            answer = box.run("curl", "--silent", "--max-time", "10", f"http://127.0.0.1:{found[1]}")
+        finally:
+            forward.terminate()
+    assert answer.stdout.startswith("web-")
 
 
 def test_a_cluster_goes_without_the_others(box: Box) -> None:
