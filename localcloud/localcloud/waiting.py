@@ -25,8 +25,12 @@ def wait_for(what: str, predicate: Callable[[], bool], *, timeout_s: float, reme
     Raises:
         TimeoutExpiredError: The deadline passed.
     """
-    deadline = time.monotonic() + timeout_s
+    asked = time.monotonic()
+    deadline = asked + timeout_s
     while not predicate():
-        if time.monotonic() > deadline:
+        answered = time.monotonic()
+        if answered > deadline:
             raise TimeoutExpiredError(f"Waited {timeout_s:g} s for {what}.", remedy=remedy)
-        time.sleep(POLL_S)
+        # Where asking takes long, because the machine is slow or busy, what is waited for gets as much of it.
+        time.sleep(max(POLL_S, answered - asked))
+        asked = time.monotonic()

@@ -62,7 +62,7 @@ def conditions(etc: Path) -> dict[str, list[str]]:
     Args:
         etc: The folder of its configuration, as the node sees it.
     """
-    ready = ("get", "--raw", "/readyz", "--request-timeout=2s")
+    ready = ("get", "--raw", "/readyz", "--request-timeout=10s")
     return {f"kube-{name}": ["kubectl", f"--kubeconfig={etc}/{name}.kubeconfig", *ready] for name in _CLIENTS}
 
 

@@ -74,7 +74,7 @@ class Node:
 
     @property
     def cgroup(self) -> str:
-        """Its cgroup, below that of the box's processes."""
+        """Its cgroup, below that of all nodes of the box."""
         return f"{cgroups.parent(self.box)}/{self.link}"
 
     def write(self, folder: Path, authority: Authority) -> None:

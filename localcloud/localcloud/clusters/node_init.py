@@ -23,7 +23,7 @@ _INSIDE = "--inside"
 _PAUSE_S = 0.5
 # What the kubelet sets, and the kernel has only once: these values of the machine stay as they are.
 _MACHINE_SETTINGS = ("vm/overcommit_memory", "kernel/panic", "kernel/panic_on_oops")
-_NAMESPACES = ("--mount", "--net", "--pid", "--ipc", "--uts", "--cgroup")
+_NAMESPACES = ("--mount", "--net", "--pid", "--ipc", "--uts")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ class Machine:
     Attributes:
         name: Its host name.
         link: The box's end of its link.
-        cgroup: Its cgroup, relative to that of the box's processes.
+        cgroup: Its cgroup, as `cgroups.enter` takes it.
         gateway: The box's address.
         address: Its own.
         routes: The networks that lie behind it.
@@ -74,7 +74,7 @@ def main() -> None:
         _keep(machine.programs, machine.conditions)
     else:
         os.utime(Path(machine.layers).parent)  # says when it was last used
-        cgroups.join(machine.cgroup)
+        cgroups.enter(machine.cgroup)
         itself = [sys.executable, "-m", "localcloud.clusters.node_init", _INSIDE, str(folder)]
         os.execvp("unshare", ["unshare", *_NAMESPACES, "--fork", "--kill-child", *itself])
 
@@ -135,9 +135,10 @@ def _keep(programs: dict[str, list[str]], conditions: dict[str, list[str]]) -> N
     while True:
         now = time.monotonic()
         for name in [name for name, at in due.items() if at <= now]:
-            due[name] = now + _PAUSE_S
-            condition = conditions.get(name)
+            asked, condition = time.monotonic(), conditions.get(name)
             if condition and subprocess.run(condition, capture_output=True, env=environment, check=False).returncode:
+                answered = time.monotonic()  # what it waits for gets as much of a slow machine as asking takes
+                due[name] = answered + max(_PAUSE_S, answered - asked)
                 continue
             del due[name]
             with Path(f"/var/log/{name}.log").open("ab") as log:
