@@ -1,10 +1,10 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test acceptance bench lock clean
+.PHONY: help setup demo check test test-cgroup2 acceptance bench lock clean
 
 PYTEST := .venv/bin/python -m pytest
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## Prepare this checkout (every other target does)
 	@scripts/setup
@@ -20,6 +20,9 @@ test: check ## What CI runs: check, and one walk through the main job in a box o
 
 acceptance: setup ## Every promise; ONLY=localcloud for one file of tests/acceptance
 	$(PYTEST) tests/acceptance$(if $(ONLY),/test_$(ONLY).py)
+
+test-cgroup2: setup ## Clusters with cgroup v2, on Debian's kernel in an emulated machine: minutes
+	.venv/bin/python tests/cgroup2/run.py
 
 bench: setup ## How long things take
 	.venv/bin/python benchmarks/localcloud_up.py
