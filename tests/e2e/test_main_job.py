@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from boxes import SITE_BIN, VOLUME, WEB, Box, machine_state, traces, until
+from storage import client, endpoint, get, new_key, put
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +29,7 @@ def test_up_starts_a_cloud(box: Box, before: dict[str, str]) -> None:
     assert f"export OS_CLOUD={box.name}" in up.stdout
     status = box.localcloud("status")
     assert status.returncode == 0, status.stdout
-    assert status.stdout.count("RUNNING") == 6  # five services and the rack
+    assert status.stdout.count("RUNNING") == 7  # six services and the rack
     assert machine_state() == before
 
 
@@ -55,6 +56,13 @@ def test_the_unmodified_client_sees_what_a_cloud_has(box: Box, listing: str, nam
     run = box.openstack(*listing.split(), "-f", "json")
     assert run.returncode == 0, run.stderr
     assert {entry.get("Name", entry.get("name")) for entry in json.loads(run.stdout)} == names
+
+
+def test_objects_are_kept_for_whoever_has_a_key(box: Box) -> None:
+    s3 = client(endpoint(box), new_key(box))
+    s3.make_bucket(bucket_name="night-1")
+    put(s3, "night-1", "m31/image.fits", b"SIMPLE  =")
+    assert get(s3, "night-1", "m31/image.fits") == b"SIMPLE  ="
 
 
 def test_the_user_is_no_administrator(box: Box) -> None:
@@ -150,9 +158,9 @@ def test_the_declared_cluster_is_destroyed(box: Box) -> None:
 def test_the_logs_can_be_read(box: Box) -> None:
     logs = box.localcloud("logs", "magnum", "--lines", "5")
     assert "magnum.log" in logs.stdout
-    unknown = box.localcloud("logs", "swift")
+    unknown = box.localcloud("logs", "cinder")
     assert unknown.returncode == 1
-    assert "There is no log of swift" in unknown.stderr
+    assert "There is no log of cinder" in unknown.stderr
 
 
 def test_the_cache_holds_no_secret(box: Box) -> None:
