@@ -1,16 +1,55 @@
 """What object storage promises: S3 with keys of Keystone, kept by the box, one project unseen by another."""
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from boxes import LOCALCLOUD_BIN, Box, until
+from boxes import LOCALCLOUD_BIN, ROOT, Box, until
 from minio.error import S3Error
-from storage import buckets, client, endpoint, get, new_key, put
+from storage import REGION, buckets, client, endpoint, get, new_key, put
 
 BUCKET = "night-1"
 PART = 5 * 2**20
+VERSION = re.findall(r"^ARG SPARK_VERSION=(.+)$", (ROOT / "images/spark/Containerfile").read_text(), re.MULTILINE)[0]
+
+# A Spark in one container, which has the key in its environment.
+JOB = f"""
+apiVersion: v1
+kind: ConfigMap
+metadata: {{name: job}}
+data:
+  job.py: |
+    from pyspark.sql import SparkSession
+
+    spark = SparkSession.builder.getOrCreate()
+    spark.range(1000).repartition(2).write.parquet("s3a://{BUCKET}/range")
+    total = spark.read.parquet("s3a://{BUCKET}/range").groupBy().sum("id").first()[0]
+    print(f"read {{total}}")
+---
+apiVersion: v1
+kind: Pod
+metadata: {{name: job}}
+spec:
+  restartPolicy: Never
+  containers:
+    - name: job
+      image: astrok8s/spark:{VERSION}
+      args:
+        - spark-submit
+        - --master=local[1]
+        - --conf=spark.hadoop.fs.s3a.endpoint=URL
+        - --conf=spark.hadoop.fs.s3a.endpoint.region={REGION}
+        - --conf=spark.hadoop.fs.s3a.path.style.access=true
+        - --conf=spark.hadoop.fs.s3a.s3.signing-algorithm=AWS4UnsignedPayloadSignerType
+        - /job/job.py
+      envFrom: [{{secretRef: {{name: key}}}}]
+      volumeMounts: [{{name: job, mountPath: /job}}]
+  volumes:
+    - name: job
+      configMap: {{name: job}}
+"""
 STRANGER = ("--os-username", "stranger", "--os-password", "secret", "--os-project-name", "other")
 
 
@@ -140,16 +179,41 @@ def test_status_and_logs_show_it(box: Box) -> None:
     assert "swift.out" in box.localcloud("logs", "swift", "--lines", "1").stdout + box.localcloud("logs").stdout
 
 
-def test_a_pod_reaches_it_at_the_same_address(box: Box, url: str) -> None:
+@pytest.fixture(scope="module")
+def cluster(box: Box) -> str:
     template = ("--cluster-template", "kubernetes", "--keypair", "astro", "--node-count", "1")
     created = box.openstack("coe", "cluster", "create", *template, "first")
     assert created.returncode == 0, created.stderr
     box.wait_for_cluster("first", "CREATE_COMPLETE")
+    return "first"
+
+
+def test_a_pod_reaches_it_at_the_same_address(box: Box, url: str, cluster: str) -> None:
     ask = ("--", "sh", "-c", f"wget -q -O- {url}/healthcheck && echo")
-    run = box.kubectl("first", "run", "ask", "--image=localcloud/busybox:1", "--restart=Never", *ask)
+    run = box.kubectl(cluster, "run", "ask", "--image=localcloud/busybox:1", "--restart=Never", *ask)
     assert run.returncode == 0, run.stderr
-    answer = until(lambda: box.kubectl("first", "logs", "ask"), lambda run: run.returncode == 0 and run.stdout != "")
+    answer = until(lambda: box.kubectl(cluster, "logs", "ask"), lambda run: run.returncode == 0 and run.stdout != "")
     assert answer.stdout == "OK\n"
+
+
+def test_spark_in_a_cluster_writes_and_reads_with_the_users_key(
+    box: Box, url: str, key: dict[str, str], cluster: str
+) -> None:
+    literals = (
+        f"--from-literal=AWS_ACCESS_KEY_ID={key['access']}",
+        f"--from-literal=AWS_SECRET_ACCESS_KEY={key['secret']}",
+    )
+    made = box.kubectl(cluster, "create", "secret", "generic", "key", *literals)
+    assert made.returncode == 0, made.stderr
+    applied = box.kubectl(cluster, "apply", "--filename=-", stdin=JOB.replace("URL", url))
+    assert applied.returncode == 0, applied.stderr
+    phase = ("get", "pod", "job", "--output=jsonpath={.status.phase}")
+    end = until(lambda: box.kubectl(cluster, *phase), lambda run: run.stdout in ("Succeeded", "Failed"), timeout_s=180)
+    log = box.kubectl(cluster, "logs", "job").stdout
+    assert end.stdout == "Succeeded", log
+    assert "read 499500" in log
+    written = [entry.object_name for entry in client(url, key).list_objects(bucket_name=BUCKET, prefix="range/part-")]
+    assert len(written) == 2
 
 
 def test_a_file_system_without_attributes_is_refused(tmp_path: Path) -> None:
