@@ -68,6 +68,8 @@ def test_a_cluster_is_gone_when_magnum_has_none() -> None:
 def test_faults_tell_more_than_the_reason() -> None:
     cluster = {"status": "CREATE_FAILED", "status_reason": "failed", "faults": {"default-worker": "quota exceeded"}}
     assert describe(cluster) == "its status is CREATE_FAILED (quota exceeded)"
+    cluster["faults"] = {"default-master": None, "default-worker": None}  # node groups that know no reason
+    assert describe(cluster) == "its status is CREATE_FAILED (failed)"
 
 
 def test_what_magnum_cannot_change_is_compared() -> None:

@@ -234,7 +234,7 @@ def describe(cluster: Cluster | None) -> str:
     """Returns the state of a cluster in words."""
     if cluster is None:
         return "it is gone"
-    faults = "; ".join(str(fault) for fault in (cluster.get("faults") or {}).values())
+    faults = "; ".join(str(fault) for fault in (cluster.get("faults") or {}).values() if fault)
     reason = faults or cluster.get("status_reason")
     return f"its status is {cluster['status']}" + (f" ({reason})" if reason else "")
 
