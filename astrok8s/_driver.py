@@ -139,13 +139,21 @@ def start(wanted: Mapping[str, str]) -> "SparkSession":
     with _environment():
         _forget_properties()
         try:
-            return SparkSession.builder.config(map=dict(wanted)).getOrCreate()
+            session = SparkSession.builder.config(map=dict(wanted)).getOrCreate()
         except (Py4JError, PySparkException) as error:
             said = error.java_exception.toString() if isinstance(error, Py4JJavaError) else str(error)
             raise AttachError(
                 f"Spark's driver did not start: {said.splitlines()[0]}.",
                 remedy="See the lines above, and the properties in conf.",
             ) from error
+    _let_jvm_clean(session)
+    return session
+
+
+def _let_jvm_clean(session: "SparkSession") -> None:
+    """Lets the JVM remove this process's folder: a Jupyter kernel is killed, and its JVM ends by itself then."""
+    jvm: Any = session.sparkContext._jvm
+    jvm.org.apache.spark.util.ShutdownHookManager.registerShutdownDeleteDir(jvm.java.io.File(str(_folder())))
 
 
 def _check_java() -> None:
@@ -183,7 +191,7 @@ def _temporary() -> tempfile.TemporaryDirectory[str]:
 
 
 def _folder() -> Path:
-    """Returns a folder of this process that only this user reads; it goes with the process."""
+    """Returns a folder of this process that only this user reads; it goes with the process, or with its JVM."""
     return Path(_temporary().name)
 
 

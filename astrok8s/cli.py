@@ -9,7 +9,7 @@ import typer
 import yaml
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from astrok8s.clusters import Cluster, get_cluster, list_clusters
 from astrok8s.errors import AstroK8sError, OptionError, ProvisionError
@@ -35,7 +35,10 @@ Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="After a failure,
 @app.command()
 def provision(
     name: Name = "astro",
-    size: Annotated[str, typer.Option("--size", metavar="N", help="The number of worker nodes.")] = "2",
+    size: Annotated[
+        int | None,
+        typer.Option("--size", metavar="N", help="The number of worker nodes; as it is, or 2, if left out."),
+    ] = None,
     cloud: Cloud = None,
     option: Annotated[
         list[str] | None,
@@ -86,7 +89,8 @@ def destroy(
 @app.command()
 def options() -> None:
     """List the options that `provision` takes."""
-    rows = Table("option", "type", "default", "what it is")
+    # Names and defaults are there to be copied: they keep their line, and the text takes what is left of it.
+    rows = Table(Column("option", no_wrap=True), "type", Column("default", overflow="fold"), "what it is")
     for name, option in load_options().items():
         if name in offered_options():
             rows.add_row(name, option.type, escape(str(option.default)), escape(option.description))

@@ -26,13 +26,14 @@ def offered_options() -> set[str]:
 
 
 def provision(
-    name: str = "astro", *, size: int = 2, cloud: str | None = None, quiet: bool = False, **options: Any
+    name: str = "astro", *, size: int | None = None, cloud: str | None = None, quiet: bool = False, **options: Any
 ) -> Cluster:
     """Makes a cluster, or makes one that is there as it is declared. Again, it changes nothing.
 
     Args:
         name: The cluster's name.
-        size: Its number of worker nodes, at least 1; a cluster of another size is resized.
+        size: Its number of worker nodes, at least 1; a cluster of another size is resized. If None, one that is there
+            keeps its size, and a new one gets 2.
         cloud: The entry of clouds.yaml; `$OS_CLOUD`, else `local`, by default.
         quiet: Show no progress.
         **options: Options of the roles, such as `spark_base_namespace="spark"`.
@@ -49,7 +50,8 @@ def provision(
         >>> cluster = astrok8s.provision("hyades", size=8)
     """
     entry = cloud_name(cloud)
-    checked = _check({"magnum_cluster_name": name, "magnum_cluster_size": size, "cloud_name": entry}, options)
+    sized = {} if size is None else {"magnum_cluster_size": size}
+    checked = _check({"magnum_cluster_name": name, "cloud_name": entry} | sized, options)
     _run("site.yml", name, checked, quiet=quiet)
     return get_cluster(name, cloud=entry)
 
@@ -89,7 +91,7 @@ def _check(arguments: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]
     checked = check_options(arguments | options, known=known)
     try:
         check_name(checked["magnum_cluster_name"])
-        check_size(checked.get("magnum_cluster_size", 1))
+        check_size(checked.get("magnum_cluster_size"))
     except MagnumError as error:
         raise OptionError("name", error.fact, remedy=error.remedy) from error
     return checked

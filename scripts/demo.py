@@ -77,11 +77,11 @@ def run_notebook(stages: dict[str, float]) -> dict[str, Any]:
 
 def tell(results: dict[str, Any], stages: dict[str, float]) -> None:
     """Tells what came out, and how long it took."""
-    checks = Table("check", "here", "published", "passed", title="Hipparcos")
+    checks = Table("check", "here", "published", "within", "passed", title="Hipparcos")
     for check in results["checks"]:
         ours = f"{check['ours']:.2f}" if isinstance(check["ours"], float) else str(check["ours"])
         passed = "[green]yes[/]" if check["passed"] else "[red]no[/]"
-        checks.add_row(check["what"], ours, str(check["published"]), passed)
+        checks.add_row(check["what"], ours, str(check["published"]), str(check["within"]), passed)
     console.print(checks)
     console.print(f"{results['stars']:,} stars, on executors {', '.join(results['executors'])}")
     console.print(f"picture:  {results['picture']}\nnotebook: {OUTPUT / NOTEBOOK.name}")

@@ -1,6 +1,7 @@
 """The command `localcloud`."""
 
 import os
+import sys
 import time
 from typing import Annotated
 
@@ -88,11 +89,17 @@ def logs(
 
 
 @app.command()
-def destroy(name: Name = DEFAULT_NAME) -> None:
-    """Remove the cloud with all its data."""
-    from localcloud import lifecycle
+def destroy(
+    name: Name = DEFAULT_NAME, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False
+) -> None:
+    """Remove the cloud with all its data; on a terminal ask first if it has clusters."""
+    from localcloud import lifecycle, report
 
-    existed = lifecycle.destroy(Home.of(name))
+    home = Home.of(name)
+    clusters = report.cluster_names(home)
+    if clusters and not yes and sys.stdin.isatty():
+        typer.confirm(f"Destroy {name} with its clusters {', '.join(clusters)}?", abort=True)
+    existed = lifecycle.destroy(home)
     out.print(f"{name} is gone." if existed else f"{name} does not exist.")
 
 

@@ -58,6 +58,12 @@ def clusters(home: Home, processes: Processes) -> Table | None:
     return table if table.row_count else None
 
 
+def cluster_names(home: Home) -> list[str]:
+    """Returns the names of the clusters of a box that are to stay."""
+    specs = [description.read_spec(folder) for folder in home.state.glob("clusters/*")]
+    return sorted(spec.name for spec in specs if spec is not None and not spec.deleted)
+
+
 def _nodes(cluster: Path, processes: Processes) -> Iterator[tuple[str, str, str]]:
     """Yields the columns of each node of the cluster in a folder."""
     for folder in sorted(cluster.glob("nodes/*"), key=lambda path: int(path.name)):

@@ -28,15 +28,17 @@ def python(box: Box, code: str) -> subprocess.CompletedProcess[str]:
 
 def test_an_interrupted_provision_is_finished_by_the_next(box: Box) -> None:
     code = "import astrok8s; astrok8s.provision('one', size=1)"
-    first = subprocess.Popen(
-        [sys.executable, "-c", code], cwd=ROOT, env=box.environment | {"OS_CLOUD": box.name}, stderr=subprocess.PIPE
-    )
+    temporary = box.folder / "temporary"
+    temporary.mkdir()
+    own = {"OS_CLOUD": box.name, "TMPDIR": str(temporary)}
+    first = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=box.environment | own, stderr=subprocess.PIPE)
     until(lambda: box.cluster_status("one"), lambda run: run.stdout.startswith("CREATE_IN_PROGRESS"))
     first.send_signal(signal.SIGINT)
     _, told = first.communicate(timeout=60)
     assert first.returncode != 0
     assert b"the next run finishes cluster one" in told
     assert not any(b"AnsiballZ" in path.read_bytes() for path in processes_of(box))
+    assert list(temporary.iterdir()) == []
     done = python(box, "print(astrok8s.provision('one', size=1))")
     assert done.returncode == 0, done.stderr
     assert "Cluster(name='one'" in done.stdout
@@ -87,6 +89,15 @@ second.stop()
         lambda: box.kubectl("one", "get", "pods", "--namespace=spark", "--output=name"), lambda run: run.stdout == ""
     )
     assert pods.returncode == 0
+
+
+def test_the_token_goes_with_a_process_that_is_killed(box: Box) -> None:
+    temporary = box.folder / "killed"
+    temporary.mkdir()
+    code = "import astrok8s, os, signal; astrok8s.attach('one'); print('here'); os.kill(os.getpid(), signal.SIGKILL)"
+    run = box.run(sys.executable, "-u", "-c", code, OS_CLOUD=box.name, TMPDIR=str(temporary))
+    assert run.stdout == "here\n", run.stderr
+    until(lambda: box.run("find", str(temporary), "-name", "token"), lambda found: found.stdout == "")
 
 
 def test_the_session_may_do_nothing_outside_its_namespace(box: Box) -> None:

@@ -1,7 +1,9 @@
 """What the clusters of localcloud promise beside the main job: they stand side by side, and they survive."""
 
+import ctypes
 import json
 import os
+import pty
 import re
 import signal
 import subprocess
@@ -10,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from boxes import KUBECTL, WEB, Box, traces, until
+from boxes import KUBECTL, LOCALCLOUD_BIN, WEB, Box, traces, until
 from processes import in_box, kill_in_box
 
 
@@ -152,6 +154,23 @@ def test_a_create_that_takes_longer_than_its_timeout_fails_with_the_reason(box: 
     box.delete_cluster("late")
 
 
+def test_instances_that_others_have_are_counted(box: Box) -> None:
+    wanted = 2 * 7 + 7  # one worker and a control plane
+    libc, taken = ctypes.CDLL(None), list[int]()
+    while (instance := libc.inotify_init1(os.O_CLOEXEC)) >= 0:
+        taken.append(instance)
+    try:
+        for instance in taken[: wanted - 1]:
+            os.close(instance)
+        create(box, "squeezed")
+        failed = until(lambda: box.cluster_status("squeezed"), lambda run: "_FAILED" in run.stdout)
+        assert "need 21 inotify instances, 1 more than are left" in failed.stdout
+    finally:
+        for instance in taken[wanted - 1 :]:
+            os.close(instance)
+    box.delete_cluster("squeezed")
+
+
 def test_nodes_for_which_the_machine_has_no_room_are_refused(box: Box) -> None:
     if int(Path("/proc/sys/fs/inotify/max_user_instances").read_text()) > 200:
         pytest.skip("the machine has inotify instances for more nodes than a cluster may have")
@@ -160,3 +179,16 @@ def test_nodes_for_which_the_machine_has_no_room_are_refused(box: Box) -> None:
     assert failed.stdout.startswith("CREATE_FAILED")
     assert "sysctl fs.inotify.max_user_instances=" in failed.stdout
     box.delete_cluster("crowd")
+
+
+def test_a_terminal_is_asked_before_clusters_go(box: Box) -> None:
+    master, terminal = pty.openpty()
+    command = [str(LOCALCLOUD_BIN / "localcloud"), "destroy", "--name", box.name]
+    with subprocess.Popen(command, env=box.environment, stdin=terminal, stdout=subprocess.PIPE, text=True) as process:
+        os.write(master, b"n\n")
+        asked, _ = process.communicate(timeout=60)
+    os.close(terminal)
+    os.close(master)
+    assert process.returncode == 1
+    assert f"Destroy {box.name} with its clusters one, " in asked
+    assert box.holder()

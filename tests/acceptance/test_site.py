@@ -58,6 +58,13 @@ def test_check_foretells_what_the_run_does(box: Box) -> None:
     assert tainted == ["eight-master-0"]
 
 
+def test_a_cluster_keeps_its_size_where_none_is_given(box: Box) -> None:
+    run = box.playbook("site.yml", clusters=["eight"])
+    assert run.returncode == 0, run.stdout
+    assert "changed=0" in run.stdout
+    assert len(box.nodes("eight")) == 9
+
+
 def test_a_cluster_that_could_not_be_resized_is_mended(box: Box) -> None:
     assert box.openstack("coe", "cluster", "resize", "eight", "99").returncode == 0
     until(lambda: box.cluster_status("eight"), lambda run: run.stdout.startswith("UPDATE_FAILED"))

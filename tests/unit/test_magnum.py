@@ -6,9 +6,15 @@ import sys
 from pathlib import Path
 
 import pytest
-from ansible_collections.astrok8s.magnum.plugins.action.options import unknown
+from ansible_collections.astrok8s.magnum.plugins.action.options import mistaken, unknown
 from ansible_collections.astrok8s.magnum.plugins.module_utils.errors import MagnumError
-from ansible_collections.astrok8s.magnum.plugins.module_utils.magnum import check_name, check_size, describe
+from ansible_collections.astrok8s.magnum.plugins.module_utils.magnum import (
+    DEFAULT_SIZE,
+    check_name,
+    check_size,
+    describe,
+    size_of,
+)
 from ansible_collections.astrok8s.magnum.plugins.module_utils.preflight import largest_size
 from ansible_collections.astrok8s.magnum.plugins.modules.cluster import check_fixed, complete, gone
 
@@ -34,6 +40,16 @@ def test_a_size_that_is_none(size: int) -> None:
         check_size(size)
 
 
+def test_a_size_that_is_left_out_is_the_one_that_is_there() -> None:
+    check_size(None)
+    assert size_of(None, {"node_count": 5}) == 5
+    assert size_of(3, {"node_count": 5}) == 3
+    assert size_of(None, None) == DEFAULT_SIZE
+    for text in ("roles/magnum_cluster/meta/argument_specs.yml", "roles/magnum_cluster/defaults/main.yml"):
+        told = " ".join((ROOT / text).read_text().replace("#", "").split())
+        assert f"keeps its own, and a new one gets {DEFAULT_SIZE}." in told
+
+
 def test_the_largest_size_is_what_the_scarcest_resource_allows() -> None:
     worker = {"instances": 1, "cores": 2, "MiB of RAM": 4096}
     needs = {name: 101 * amount for name, amount in worker.items()}  # 100 workers and a control plane like them
@@ -47,6 +63,17 @@ def test_a_misspelt_option_gets_the_nearest_name_of_any_role() -> None:
     known = {"magnum_cluster": {"magnum_cluster_size", "magnum_cluster_name"}, "cloud": {"cloud_name"}}
     variables = ["magnum_cluster_sise", "cloud_name", "size", "__magnum_cluster_admin", "clouds"]
     assert unknown(variables, known) == ["There is no option magnum_cluster_sise. Did you mean magnum_cluster_size?"]
+
+
+def test_a_slip_on_the_command_line_gets_what_was_meant() -> None:
+    options = ["magnum_cluster_size", "cloud_name"]
+    given = ["sise", "cloud", "name", "size", "cloud_name", "observatory", "cloudname"]
+    assert mistaken(given, options) == [
+        "There is no option cloud. Did you mean cloud_name?",
+        "There is no option cloudname. Did you mean cloud_name?",
+        "There is no option name. Did you mean magnum_cluster_name?",
+        "There is no option sise. Did you mean size?",
+    ]
 
 
 def test_a_cluster_is_complete_when_magnum_says_so() -> None:

@@ -79,6 +79,7 @@ def test_attach_refuses_what_it_cannot_do(arguments: dict[str, Any], message: st
     ("command", "code", "message"),
     [
         (["provision", "--size", "0"], 2, "astrok8s: A cluster cannot have the size 0. Give at least 1 worker."),
+        (["provision", "--size", "eight"], 2, "Invalid value for '--size'"),
         (["provision", "-o", "spark_base_namespace"], 2, "Give it: -o spark_base_namespace=VALUE."),
         (["provision", "-o", "spark_base_namespace={"], 2, "is no YAML"),
         (["list", "--cloud", "nowhere"], 1, "clouds.yaml declares: far."),
@@ -91,7 +92,8 @@ def test_the_command_tells_an_error_and_exits_by_its_kind(command: list[str], co
     assert (result.exit_code, message in result.stderr) == (code, True), result.stderr
 
 
-def test_the_command_lists_the_options() -> None:
-    result = CliRunner().invoke(app, ["options"], env={"COLUMNS": "200"})
+@pytest.mark.parametrize("columns", ["80", "200"])
+def test_the_command_lists_the_options_with_their_whole_names(columns: str) -> None:
+    result = CliRunner().invoke(app, ["options"], env={"COLUMNS": columns})
     assert result.exit_code == 0
     assert [name for name in offered_options() if name not in result.stdout] == []

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import shutil
 import threading
 import time
@@ -20,7 +21,7 @@ from localcloud.clusters.node import Node
 from localcloud.clusters.pki import Authority
 from localcloud.errors import LocalcloudError
 from localcloud.home import write_private
-from localcloud.waiting import wait_for
+from localcloud.waiting import TimeoutExpiredError, wait_for
 
 # A node takes about two seconds to be Ready, on two idle cores; these are for machines with much else to do.
 API_TIMEOUT_S = 180
@@ -89,8 +90,7 @@ class Cluster:
         self._apply()
         for number in excess:
             self._remove_worker(number)
-        names = {self._node(number).name for number in (0, *wanted)}
-        self._wait_for(f"{len(names)} nodes to be Ready", lambda: names <= self._kubectl.ready_nodes(), READY_TIMEOUT_S)
+        self._wait_for_nodes([0, *wanted])
         self._kubectl.run("label", "node", self._node(0).name, "node-role.kubernetes.io/control-plane=", "--overwrite")
         self._wait_for("the cluster's DNS to be ready", self._kubectl.dns_is_ready, READY_TIMEOUT_S)
         return Status(
@@ -175,20 +175,47 @@ class Cluster:
         cgroups.remove_node(self._node(number).cgroup)
         shutil.rmtree(self._node_folder(number))
 
-    def _wait_for(self, what: str, predicate: Callable[[], bool], timeout_s: float) -> None:
-        """Waits for what was asked of a cluster, and no longer than its create_timeout allows."""
+    def _wait_for_nodes(self, numbers: list[int]) -> None:
+        """Waits until nodes are Ready; if they are not in time, tells which, and what the first suffers from."""
+        names = {self._node(number).name: number for number in numbers}
+
+        def missing() -> list[str]:
+            ready = self._kubectl.ready_nodes()
+            return [name for name in names if name not in ready]
+
+        def why() -> str:
+            late = missing()
+            return f" Not Ready: {', '.join(late)}.{self._last_line(names[late[0]], 'kubelet')}" if late else ""
+
+        self._wait_for(f"{len(names)} nodes to be Ready", lambda: not missing(), READY_TIMEOUT_S, why)
+
+    def _wait_for(
+        self, what: str, predicate: Callable[[], bool], timeout_s: float, why: Callable[[], str] | None = None
+    ) -> None:
+        """Waits for what was asked of a cluster, and no longer than its create_timeout allows.
+
+        Args:
+            what: As of `wait_for`.
+            predicate: As of `wait_for`.
+            timeout_s: As of `wait_for`.
+            why: Tells why it does not hold then; what a missing control plane suffers from if left out.
+        """
         left_s = timeout_s if self._spec.deadline is None else self._spec.deadline - time.time()
         over = "" if left_s >= timeout_s else "Its create_timeout is over. "
-        wait_for(what, predicate, timeout_s=max(0.0, min(timeout_s, left_s)), remedy=f"{over}{self._see_logs()}")
-
-    def _see_logs(self) -> str:
-        return f"See nodes/*/root/var/log in {self._folder} of this cloud's home.{self._last_error()}"
-
-    def _last_error(self) -> str:
-        """Returns the last line that the apiserver wrote: what a missing control plane suffers from."""
-        log = self._node_folder(0) / "root/var/log/kube-apiserver.log"
+        logs = f"See nodes/*/root/var/log in {self._folder} of this cloud's home."
         try:
-            return f" The apiserver said: {log.read_text(encoding='utf-8', errors='replace').splitlines()[-1]}"
+            wait_for(what, predicate, timeout_s=max(0.0, min(timeout_s, left_s)), remedy=f"{over}{logs}")
+        except TimeoutExpiredError as error:
+            reason = why() if why else self._last_line(0, "kube-apiserver")
+            raise TimeoutExpiredError(error.fact, remedy=f"{error.remedy}{reason}") from error
+
+    def _last_line(self, number: int, program: str) -> str:
+        """Returns the last line that a program of a node wrote as an error, else its last one."""
+        log = self._node_folder(number) / f"root/var/log/{program}.log"
+        try:
+            lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+            errors = [line for line in lines if re.match(r"[EF]\d{4} ", line)]  # as Kubernetes marks them
+            return f" The {program} of {self._node(number).name} said: {(errors or lines)[-1]}"
         except (OSError, IndexError):
             return ""
 

@@ -55,5 +55,5 @@ def _explain_entry(cloud: str, error: Exception) -> MagnumError:
         )
     return MagnumError(
         f"The cloud {cloud} is not declared; clouds.yaml declares: {', '.join(declared) or 'none'}.",
-        "Add it there or set cloud_name to one of these.",
+        "Name one of these, or add it there.",
     )

@@ -22,6 +22,9 @@ then), and its node groups after the row (400 until then)."""
 
 POLL_S = 0.5
 
+DEFAULT_SIZE = 2
+"""The number of workers of a new cluster, where none is asked for."""
+
 
 class Magnum:
     """The clusters of one project.
@@ -220,14 +223,26 @@ def check_name(name: str) -> None:
         )
 
 
-def check_size(size: int) -> None:
-    """Checks a cluster's number of workers.
+def check_size(size: int | None) -> None:
+    """Checks a cluster's number of workers; None stands for the one that it has, or the default.
 
     Raises:
         MagnumError: It is not positive.
     """
-    if size < 1:
+    if size is not None and size < 1:
         raise MagnumError(f"A cluster cannot have the size {size}.", "Give at least 1 worker.")
+
+
+def size_of(wanted: int | None, existing: Cluster | None) -> int:
+    """Returns the number of workers that a cluster should have.
+
+    Args:
+        wanted: What was asked for; None where nothing was.
+        existing: The cluster, where there is one.
+    """
+    if wanted is not None:
+        return wanted
+    return int(existing["node_count"]) if existing else DEFAULT_SIZE
 
 
 def describe(cluster: Cluster | None) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .errors import MagnumError
-from .magnum import Magnum
+from .magnum import Magnum, size_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +17,7 @@ class Wanted:
 
     Attributes:
         name: Its name.
-        size: Its number of workers.
+        size: Its number of workers; None for the one that it has, or the default.
         template: Name or UUID of its cluster template.
         definition: The template in the terms of openstack.cloud.coe_cluster_template, where the cloud may lack it.
         image: The image of the nodes in the terms of openstack.cloud.image, where the cloud may lack it.
@@ -29,7 +29,7 @@ class Wanted:
     """
 
     name: str
-    size: int
+    size: int | None
     template: str
     definition: Mapping[str, Any]
     image: Mapping[str, Any]
@@ -68,8 +68,11 @@ class Preflight:
             self._networks(template)
             self._keypair(str(wanted.keypair or template.get("keypair_id") or ""))
             existing = magnum.find(wanted.name)
-            new_workers = max(0, wanted.size - (existing["node_count"] if existing else 0))
-            self._flavors_and_quota(template, {"worker": new_workers, "control plane": 0 if existing else 1})
+            size = size_of(wanted.size, existing)
+            new_workers = max(0, size - (existing["node_count"] if existing else 0))
+            added = {"worker": new_workers, "control plane": 0 if existing else 1}
+            if flavors := self._flavors(template, added):
+                self._quota(size, flavors, added)
 
     def _found(self, check: str, found: object, *, can_make: bool, otherwise: str) -> None:
         """Notes that something is there, or can be made, or is missing and why that is wrong."""
@@ -125,7 +128,8 @@ class Preflight:
             )
             self._found("keypair", self._cloud.compute.find_keypair(name), can_make=can_make, otherwise=otherwise)
 
-    def _flavors_and_quota(self, template: Mapping[str, Any], added: Mapping[str, int]) -> None:
+    def _flavors(self, template: Mapping[str, Any], added: Mapping[str, int]) -> dict[str, Any]:
+        """Returns the flavors of the nodes by their role, where known; nothing if the cloud lacks one."""
         wanted = self._wanted
         names = {
             "worker": wanted.flavor or template.get("flavor_id"),
@@ -141,19 +145,19 @@ class Preflight:
             self.failed["flavor"] = (
                 f"The cloud has no flavor {' nor '.join(lacking)}; it has: {known}. Use one of these."
             )
-            return
-        limits = self._cloud.compute.get_limits().absolute
-        self._compare(_needs(flavors, added), _left(limits), _needs(flavors, {"worker": 1}))
+            return {}
+        return flavors
 
-    def _compare(self, needs: Mapping[str, int], left: Mapping[str, float], worker: Mapping[str, int]) -> None:
+    def _quota(self, size: int, flavors: Mapping[str, Any], added: Mapping[str, int]) -> None:
+        needs, left = _needs(flavors, added), _left(self._cloud.compute.get_limits().absolute)
         short = [name for name, amount in needs.items() if amount > left[name]]
         if not short:
             self.passed["quota"] = ", ".join(f"{needs[name]} of {left[name]:g} {name}" for name in needs)
             return
         told = ", ".join(f"{needs[name]} {name}, of which {left[name]:g} are left" for name in short)
-        fits = largest_size(self._wanted.size, needs, left, worker)
+        fits = largest_size(size, needs, left, _needs(flavors, {"worker": 1}))
         remedy = f"Size {fits} fits; use that, or ask for more quota." if fits else "Ask for more quota."
-        self.failed["quota"] = f"The quota does not allow size {self._wanted.size}: it needs {told}. {remedy}"
+        self.failed["quota"] = f"The quota does not allow size {size}: it needs {told}. {remedy}"
 
 
 def largest_size(size: int, needs: Mapping[str, int], left: Mapping[str, float], worker: Mapping[str, int]) -> int:

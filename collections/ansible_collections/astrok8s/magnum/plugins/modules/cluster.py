@@ -31,7 +31,9 @@ options:
     choices: [present, absent]
     default: present
   size:
-    description: The number of worker nodes. Required when O(state=present).
+    description:
+      - The number of worker nodes; a cluster of another size is resized.
+      - If left out, a cluster that is there keeps its size, and a new one gets 2.
     type: int
   template:
     description: Name or UUID of the cluster template. Required when O(state=present).
@@ -82,7 +84,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.connection import connect
 from ..module_utils.errors import MagnumError
-from ..module_utils.magnum import Cluster, Magnum, check_name, check_size, describe
+from ..module_utils.magnum import Cluster, Magnum, check_name, check_size, describe, size_of
 
 FIXED = {"keypair": "keypair", "flavor": "flavor_id", "master_flavor": "master_flavor_id"}
 """Options that Magnum can set only when it creates a cluster, with their names in its API."""
@@ -124,7 +126,7 @@ def present(params: dict[str, Any], api: Magnum, *, check_mode: bool) -> dict[st
     Returns:
         What the module returns.
     """
-    name, size, timeout = params["name"], params["size"], params["timeout"]
+    name, timeout = params["name"], params["timeout"]
     before = api.find(name)
     if before and before["status"].startswith("DELETE"):
         if not check_mode:
@@ -132,11 +134,13 @@ def present(params: dict[str, Any], api: Magnum, *, check_mode: bool) -> dict[st
         before = None
     if before:
         check_fixed(params, before, api.template(params["template"]))
+    size = size_of(params["size"], before)
     must_resize = before is not None and (before["node_count"] != size or before["status"] == "UPDATE_FAILED")
-    result = {"changed": before is None or must_resize, "diff": {"before": shown(before), "after": shown(params)}}
+    diff = {"before": shown(before), "after": {"name": name, "size": size}}
+    result = {"changed": before is None or must_resize, "diff": diff}
     if check_mode:
         return {**result, "cluster": before or {}}
-    cluster = before or create(params, api)
+    cluster = before or create(params, size, api)
     if cluster["status"] != "UPDATE_FAILED":  # that one is mended by another resize
         cluster = wait_complete(api, cluster, timeout)
     if before is None:  # of two that were made in one second
@@ -172,13 +176,13 @@ def wait_begun(api: Magnum, cluster: Cluster, timeout: float) -> None:
         api.wait(cluster["uuid"], begun, f"Magnum to begin with cluster {cluster['name']}", timeout)
 
 
-def create(params: dict[str, Any], api: Magnum) -> Cluster:
+def create(params: dict[str, Any], size: int, api: Magnum) -> Cluster:
     """Asks for the cluster."""
     attributes = {key: params[option] for option, key in FIXED.items()}
     if params["labels"]:
         attributes |= {"labels": params["labels"], "merge_labels": True}
     template = api.template(params["template"])["uuid"]
-    return api.create(params["name"], params["size"], template, **attributes)
+    return api.create(params["name"], size, template, **attributes)
 
 
 def check_fixed(params: dict[str, Any], cluster: Cluster, template: dict[str, Any]) -> None:
@@ -219,9 +223,9 @@ def absent(params: dict[str, Any], api: Magnum, *, check_mode: bool) -> dict[str
     return result
 
 
-def shown(cluster: dict[str, Any] | None) -> dict[str, Any]:
-    """Returns what a diff shows of a cluster, or of one that is wanted."""
-    return {"name": cluster["name"], "size": cluster.get("node_count", cluster.get("size"))} if cluster else {}
+def shown(cluster: Cluster | None) -> dict[str, Any]:
+    """Returns what a diff shows of a cluster."""
+    return {"name": cluster["name"], "size": cluster["node_count"]} if cluster else {}
 
 
 def main() -> None:
@@ -239,7 +243,7 @@ def main() -> None:
             "labels": {"type": "dict"},
             "timeout": {"type": "int", "default": 3600},
         },
-        required_if=[("state", "present", ("size", "template"))],
+        required_if=[("state", "present", ("template",))],
         supports_check_mode=True,
     )
     params = module.params

@@ -10,6 +10,7 @@ version_added: 0.1.0
 description:
   - Ansible ignores a misspelt variable. This fails where a variable is named like an option of a role, which begins
     with the role's name, and the role's argument spec does not know it; and says which one is meant.
+  - The same where a variable of C(--extra-vars) resembles an option or C(size), or is C(cloud) or C(name).
   - Runs in Ansible's own process.
 author:
   - astrok8s (@astrok8s)

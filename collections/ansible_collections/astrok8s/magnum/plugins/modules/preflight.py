@@ -28,9 +28,8 @@ options:
         type: str
         required: true
       size:
-        description: The number of workers.
+        description: The number of workers; as O(astrok8s.magnum.cluster#module:size) if left out.
         type: int
-        required: true
       template:
         description: Name or UUID of the cluster template.
         type: str
@@ -99,7 +98,7 @@ from ..module_utils.preflight import Preflight, Wanted
 
 CLUSTER: dict[str, Any] = {
     "name": {"type": "str", "required": True},
-    "size": {"type": "int", "required": True},
+    "size": {"type": "int"},
     "template": {"type": "str", "required": True},
     "definition": {"type": "dict", "default": {}},
     "image": {"type": "dict", "default": {}},
