@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from astrok8s.errors import CloudError
 from astrok8s.options import load_options
@@ -19,7 +19,16 @@ def cloud_name(cloud: str | None) -> str:
 
 @contextmanager
 def magnum_of(cloud: str) -> Iterator["Magnum"]:
-    """Gives the Magnum of a cloud.
+    """Gives the Magnum of a cloud, and raises as `connection_of`."""
+    from ansible_collections.astrok8s.magnum.plugins.module_utils.magnum import Magnum
+
+    with connection_of(cloud) as connection:
+        yield Magnum(connection)
+
+
+@contextmanager
+def connection_of(cloud: str) -> Iterator[Any]:
+    """Gives the openstacksdk connection to a cloud.
 
     Args:
         cloud: Its entry in clouds.yaml.
@@ -30,13 +39,12 @@ def magnum_of(cloud: str) -> Iterator["Magnum"]:
     # Half a second, which nobody should pay who does not ask a cloud.
     from ansible_collections.astrok8s.magnum.plugins.module_utils.connection import connect
     from ansible_collections.astrok8s.magnum.plugins.module_utils.errors import MagnumError
-    from ansible_collections.astrok8s.magnum.plugins.module_utils.magnum import Magnum
     from keystoneauth1.exceptions import ClientException
     from openstack.exceptions import SDKException
 
     try:
         with connect(cloud) as connection:
-            yield Magnum(connection)
+            yield connection
     except MagnumError as error:
         raise CloudError(error.fact, remedy=error.remedy) from error
     except (ClientException, SDKException) as error:

@@ -114,6 +114,9 @@ def properties(access: Access, bearer: str, here: str, cluster_uuid: str) -> dic
         "spark.kubernetes.authenticate.caCertFile": write(folder / "ca.crt", access.authority),
         # A file, since properties are on the JVM's command line, which everyone on the machine can read.
         "spark.kubernetes.authenticate.oauthTokenFile": write(folder / "token", bearer.encode()),
+        # Whoever reaches a driver or an executor could ask for what it knows, keys among it, or give it work.
+        "spark.authenticate": "true",
+        "spark.network.crypto.enabled": "true",
         "spark.ui.port": "0",
         "spark.ui.showConsoleProgress": "false",
         # We wait for executors ourselves: Spark waits without a word, and goes on without them.
@@ -132,27 +135,32 @@ def start(wanted: Mapping[str, str]) -> "SparkSession":
         AttachError: It does not start.
     """
     from py4j.protocol import Py4JError, Py4JJavaError
+    from pyspark import SparkConf, SparkContext
     from pyspark.errors import PySparkException
     from pyspark.sql import SparkSession
 
     _check_java()
+    # Hadoop's, which may be keys, are not on the JVM's command line: it gets them once it runs.
+    shown = [(name, value) for name, value in wanted.items() if not name.startswith("spark.hadoop.")]
     with _environment():
-        _forget_properties()
         try:
-            session = SparkSession.builder.config(map=dict(wanted)).getOrCreate()
+            SparkContext._ensure_initialized(conf=SparkConf(loadDefaults=False).setAll(shown))
+            _let_jvm_clean()
+            _forget_session()
+            return SparkSession.builder.config(map=dict(wanted)).getOrCreate()
         except (Py4JError, PySparkException) as error:
             said = error.java_exception.toString() if isinstance(error, Py4JJavaError) else str(error)
             raise AttachError(
                 f"Spark's driver did not start: {said.splitlines()[0]}.",
                 remedy="See the lines above, and the properties in conf.",
             ) from error
-    _let_jvm_clean(session)
-    return session
 
 
-def _let_jvm_clean(session: "SparkSession") -> None:
+def _let_jvm_clean() -> None:
     """Lets the JVM remove this process's folder: a Jupyter kernel is killed, and its JVM ends by itself then."""
-    jvm: Any = session.sparkContext._jvm
+    from pyspark import SparkContext
+
+    jvm: Any = SparkContext._jvm
     jvm.org.apache.spark.util.ShutdownHookManager.registerShutdownDeleteDir(jvm.java.io.File(str(_folder())))
 
 
@@ -174,15 +182,15 @@ def _check_java() -> None:
         raise AttachError(f"Spark's driver needs Java {_OLDEST_JAVA}, and {java} says: {told.strip()}.", remedy=remedy)
 
 
-def _forget_properties() -> None:
-    """Makes the JVM forget the properties that it was started with: they are its first session's."""
+def _forget_session() -> None:
+    """Makes the JVM forget its first session: properties that it was started with, and file systems with their keys."""
     from pyspark import SparkContext
 
-    if (gateway := SparkContext._gateway) is not None:
-        system: Any = gateway.jvm.java.lang.System
-        for name in list(system.getProperties().stringPropertyNames()):
-            if name.startswith("spark."):
-                system.clearProperty(name)
+    jvm: Any = SparkContext._jvm
+    for name in list(jvm.java.lang.System.getProperties().stringPropertyNames()):
+        if name.startswith("spark."):
+            jvm.java.lang.System.clearProperty(name)
+    jvm.org.apache.hadoop.fs.FileSystem.closeAll()
 
 
 @cache

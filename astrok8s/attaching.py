@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal
 
-from astrok8s import _driver
-from astrok8s._cloud import magnum_of
+from astrok8s import _driver, _storage
+from astrok8s._cloud import connection_of
 from astrok8s._kubernetes import Access, CoreV1Api, SparkBase, spark_base, token, why_missing
 from astrok8s._progress import Progress
 from astrok8s._sizing import executor_properties, executor_room, rooms
@@ -38,6 +38,9 @@ def attach(
 
     The session acts as the service account of one namespace, by a token that ends. The administrator's certificate is
     used to ask for that token, and is gone then.
+
+    Where the cloud has S3 in its catalogue, driver and executors read and write `s3a://` in the project's buckets, with
+    a key of the user's own.
 
     Args:
         cluster: The cluster, or its name.
@@ -69,7 +72,7 @@ def attach(
         if session := _driver.session_here(found.uuid):
             return session
         progress.say(f"asking {found.cloud} for access to {found.name}")
-        access = _access(found)
+        access, storage = _ask(found, progress.say)
         here = access.local_address()
         with access.api() as api:
             base = spark_base(api, namespace)
@@ -80,6 +83,7 @@ def attach(
                 **_driver.properties(access, token(api, base, token_hours), here, found.uuid),
                 **_executors(base, found.name, count),
                 **executor_properties(executor_room(rooms(api), count)),
+                **storage,
                 **(conf or {}),
             }
             progress.say(f"starting Spark {base.spark_version} as {base.service_account} in {base.namespace}")
@@ -104,19 +108,22 @@ def _check_arguments(mode: str, executors: int | None, token_hours: float) -> No
         raise OptionError("token_hours", f"A token cannot be valid for {token_hours!r} hours.", remedy=remedy)
 
 
-def _access(cluster: Cluster) -> Access:
-    """Returns the administrator's access to a cluster.
+def _ask(cluster: Cluster, say: Callable[[str], None]) -> tuple[Access, dict[str, str]]:
+    """Returns what only the cloud can give: the administrator's access to a cluster, and properties of object storage.
 
     Raises:
         AttachError: The cluster has no API yet.
     """
-    with magnum_of(cluster.cloud) as magnum:
+    from ansible_collections.astrok8s.magnum.plugins.module_utils.magnum import Magnum
+
+    with connection_of(cluster.cloud) as connection:
+        magnum = Magnum(connection)
         body = magnum.details(cluster.uuid)
         if body is None or not body.get("api_address"):
             status = body["status"] if body else "gone"
             remedy = f"Provision it: astrok8s.provision({cluster.name!r})."
             raise AttachError(f"The cluster {cluster.name} has no Kubernetes API: it is {status}.", remedy=remedy)
-        return Access.from_kubeconfig(magnum.kubeconfig(body))
+        return Access.from_kubeconfig(magnum.kubeconfig(body)), _storage.properties(connection, say)
 
 
 def _check_version(base: SparkBase) -> None:

@@ -18,6 +18,16 @@ image() {
   ln -sfn "$cached" "$link"
 }
 
+# driver_jars: what the image spark adds to PySpark's jars, linked beside those of .venv, for drivers in it.
+driver_jars() {
+  local jars=.venv/lib/python$PYTHON/site-packages/pyspark/jars added
+  added=$(realpath localcloud/.venv/builds/images/spark)/jars
+  [ "$(readlink "$jars/added")" != "$added" ] || return 0
+  find "$jars" -type l -delete
+  ln -s "$added"/*.jar "$jars"
+  ln -s "$added" "$jars/added"  # the last: all are there
+}
+
 # key_of FUNCTION...: the key of what these make of standard input.
 key_of() { cat - <(declare -f "$@") <(release) | sha256sum | cut -c1-16; }
 
@@ -37,13 +47,19 @@ build_image() (
   touch "$base"
   printf 'FROM scratch\nADD root.tar /\nCMD ["bash"]\n' >"$work/Containerfile"
   logged "$work" buildah_in "$work" bud --tag localhost/base --file "$work/Containerfile" "$base"
-  retry logged "$work" buildah_in "$work" bud --layers --pull-never --isolation chroot --network host \
-    --build-arg BASE=localhost/base --tag "localhost/$name" \
-    --volume "$work/machine:/run/machine:ro" --volume "$work/machine/pip:/root/.config/pip:ro" \
-    --volume "$work/machine/apt.conf.d:/etc/apt/apt.conf.d:ro" \
-    --volume "$work/machine/auth.conf.d:/etc/apt/auth.conf.d:ro" \
-    --volume "$work/machine/sources.list.d:/etc/apt/sources.list.d:ro" "images/$name"
+  build=(
+    bud --layers --pull-never --isolation chroot --network host
+    --build-arg BASE=localhost/base --build-arg MAVEN_OPTS=-Djavax.net.ssl.trustStore=/run/machine/cacerts
+    --volume "$work/machine:/run/machine:ro" --volume "$work/machine/pip:/root/.config/pip:ro"
+    --volume "$work/machine/maven:/root/.m2" --volume "$work/machine/apt.conf.d:/etc/apt/apt.conf.d:ro"
+    --volume "$work/machine/auth.conf.d:/etc/apt/auth.conf.d:ro"
+    --volume "$work/machine/sources.list.d:/etc/apt/sources.list.d:ro"
+  )
+  retry logged "$work" buildah_in "$work" "${build[@]}" --tag "localhost/$name" "images/$name"
   mkdir "$work/whole"
+  # The stage `jars` by itself, whose layers are there.
+  logged "$work" buildah_in "$work" "${build[@]}" --target jars --output "$work/whole/jars" "images/$name"
+  chmod 755 "$work/whole/jars"
   version=$(sed -n "s/^ARG ${name^^}_VERSION=//p" "images/$name/Containerfile")
   logged "$work" buildah_in "$work" push "localhost/$name" "oci-archive:$work/whole/$name.tar:$version"
   mv -T "$work/whole" "$cached" 2>/dev/null || true  # another checkout was faster
@@ -85,10 +101,10 @@ build_base() {
   mv -T "$work/base" "$cached" 2>/dev/null || rm -rf "$work/base"  # another checkout was faster
 }
 
-# machine_settings FOLDER: what apt and pip are told on this machine, for the same programs in a build.
+# machine_settings FOLDER: what apt, pip and Maven are told on this machine, for the same programs in a build.
 machine_settings() {
-  local folder=$1 certificates=${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt} file
-  mkdir -p "$folder"/{apt.conf.d,auth.conf.d,sources.list.d,pip}
+  local folder=$1 certificates=${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt} file java
+  mkdir -p "$folder"/{apt.conf.d,auth.conf.d,maven,sources.list.d,pip}
   find /etc/apt/auth.conf.d -name '*.conf' -exec cp {} "$folder/auth.conf.d" ';' 2>/dev/null || true
   # Only the distribution's own repositories: others need keys that the base does not have.
   apt-get indextargets --format 'deb $(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' |
@@ -106,6 +122,11 @@ machine_settings() {
     } | awk -F ' *= *' '/^(index-url|extra-index-url|trusted-host|proxy) *=/ { last[$1] = $0 }
                         END { for (name in last) print last[name] }'
   } >"$folder/pip/pip.conf"
+  for file in /etc/maven/settings.xml ~/.m2/settings.xml; do  # the user's, if there are both
+    [ ! -f "$file" ] || cp "$file" "$folder/maven/settings.xml"
+  done
+  java=$(java -XshowSettings:properties -version 2>&1 | sed -n 's/^ *java\.home = //p')
+  cp -L "$java/lib/security/cacerts" "$folder/cacerts"  # Java knows certificates in its own form alone
   [ -f "$certificates" ] || return 0
   cp "$certificates" "$folder/ca-certificates.crt"
   echo 'cert = /run/machine/ca-certificates.crt' >>"$folder/pip/pip.conf"

@@ -5,6 +5,7 @@ import pytest
 from rich.console import Console
 
 from localcloud import report
+from localcloud.cloud.services import KEYSTONE, SERVICES
 from localcloud.clusters import description
 from localcloud.clusters.description import Spec, Status
 from localcloud.clusters.node_init import Machine
@@ -31,7 +32,7 @@ def shown(table: object) -> str:
 
 
 def test_services_and_the_rack_are_shown_with_their_processes(home: Home) -> None:
-    answering = dict.fromkeys(("keystone", "glance", "nova", "neutron", "magnum"), False) | {"keystone": True}
+    answering = {service.name: service is KEYSTONE for service in SERVICES}
     lines = shown(report.services(home, Addresses(IPv4Network("10.70.0.0/16")), PROCESSES, answering)).splitlines()
     (keystone,) = (line for line in lines if line.startswith("│ keystone "))
     assert "http://10.70.0.2:5000/v3" in keystone

@@ -5,12 +5,12 @@ import shutil
 import sys
 from pathlib import Path
 
+from localcloud.cloud import object_storage
+from localcloud.cloud.object_storage import Sections
 from localcloud.cloud.services import ETC, FLAVORS, KEYSTONE, MAGNUM, REGION, SERVICES
 from localcloud.clusters.addressing import MAX_WORKERS
 from localcloud.home import INSIDE, Home, write_private
 from localcloud.network import Addresses
-
-Sections = dict[str, dict[str, str]]
 
 STATE = INSIDE / "state"
 # The PyPI packages of the services install their paste files here.
@@ -26,17 +26,19 @@ def write(home: Home, addresses: Addresses) -> None:
         addresses: Its addresses.
     """
     auth_url, passwords = KEYSTONE.url(addresses), home.passwords()
-    files: dict[str, tuple[str, Sections]] = {
-        "keystone": ("keystone.conf", _keystone()),
-        "glance": ("glance-api.conf", _glance(auth_url, passwords["glance"])),
-        "nova": ("nova.conf", _nova(auth_url, passwords["nova"])),
-        "neutron": ("neutron.conf", _neutron(auth_url, passwords["neutron"])),
-        "magnum": ("magnum.conf", _magnum(auth_url, passwords["magnum"])),
+    files: dict[str, dict[str, Sections]] = {
+        "keystone": {"keystone.conf": _keystone()},
+        "glance": {"glance-api.conf": _glance(auth_url, passwords["glance"])},
+        "nova": {"nova.conf": _nova(auth_url, passwords["nova"])},
+        "neutron": {"neutron.conf": _neutron(auth_url, passwords["neutron"])},
+        "magnum": {"magnum.conf": _magnum(auth_url, passwords["magnum"])},
+        "swift": object_storage.files(_authtoken("swift", auth_url, passwords["swift"])),
     }
-    for service, (name, sections) in files.items():
+    for service, contents in files.items():
         folder = home.path / "etc" / service
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _write_ini(folder / name, sections)
+        for name, sections in contents.items():
+            _write_ini(folder / name, sections)
         if service in _PASTE_FILES:
             shutil.copyfile(_SHIPPED_ETC / service / _PASTE_FILES[service], folder / _PASTE_FILES[service])
         (folder / "policy.yaml").touch()  # none of our own: the services' defaults
@@ -73,19 +75,23 @@ def _account(auth_url: str, user: str, password: str) -> dict[str, str]:
     }
 
 
-def _common(service: str, auth_url: str, password: str) -> Sections:
+def _authtoken(service: str, auth_url: str, password: str) -> dict[str, str]:
     (type_,) = (entry.type for entry in SERVICES if entry.name == service)
+    return {
+        "www_authenticate_uri": auth_url,
+        "service_token_roles_required": "true",
+        "service_type": type_,
+        **_account(auth_url, service, password),
+    }
+
+
+def _common(service: str, auth_url: str, password: str) -> Sections:
     return {
         "DEFAULT": {"log_file": str(INSIDE / "log" / f"{service}.log")},
         "database": _database(service),
         "oslo_concurrency": {"lock_path": str(STATE / service / "lock")},
         "oslo_policy": {"policy_file": str(ETC / service / "policy.yaml")},
-        "keystone_authtoken": {
-            "www_authenticate_uri": auth_url,
-            "service_token_roles_required": "true",
-            "service_type": type_,
-            **_account(auth_url, service, password),
-        },
+        "keystone_authtoken": _authtoken(service, auth_url, password),
     }
 
 
