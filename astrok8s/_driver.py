@@ -4,14 +4,13 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from astrok8s._kubernetes import Access, write
+from astrok8s._kubernetes import Access
+from astrok8s._private import folder, write
 from astrok8s.errors import AttachError
 
 if TYPE_CHECKING:
@@ -101,8 +100,8 @@ def properties(access: Access, bearer: str, here: str, cluster_uuid: str) -> dic
         here: This machine's address as executors see it.
         cluster_uuid: The cluster.
     """
-    folder = _folder()
-    log4j = write(folder / "log4j2.properties", _LOG4J.encode())
+    private = folder()
+    log4j = write(private / "log4j2.properties", _LOG4J.encode())
     return {
         _CLUSTER: cluster_uuid,
         "spark.master": f"k8s://{access.server}",
@@ -111,9 +110,9 @@ def properties(access: Access, bearer: str, here: str, cluster_uuid: str) -> dic
         "spark.driver.bindAddress": here,
         # fabric8, Spark's client of Kubernetes, would add what the user's own kubeconfig says.
         "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={log4j} -Dkubernetes.auth.tryKubeConfig=false",
-        "spark.kubernetes.authenticate.caCertFile": write(folder / "ca.crt", access.authority),
+        "spark.kubernetes.authenticate.caCertFile": write(private / "ca.crt", access.authority),
         # A file, since properties are on the JVM's command line, which everyone on the machine can read.
-        "spark.kubernetes.authenticate.oauthTokenFile": write(folder / "token", bearer.encode()),
+        "spark.kubernetes.authenticate.oauthTokenFile": write(private / "token", bearer.encode()),
         # Whoever reaches a driver or an executor could ask for what it knows, keys among it, or give it work.
         "spark.authenticate": "true",
         "spark.network.crypto.enabled": "true",
@@ -161,7 +160,7 @@ def _let_jvm_clean() -> None:
     from pyspark import SparkContext
 
     jvm: Any = SparkContext._jvm
-    jvm.org.apache.spark.util.ShutdownHookManager.registerShutdownDeleteDir(jvm.java.io.File(str(_folder())))
+    jvm.org.apache.spark.util.ShutdownHookManager.registerShutdownDeleteDir(jvm.java.io.File(str(folder())))
 
 
 def _check_java() -> None:
@@ -191,16 +190,6 @@ def _forget_session() -> None:
         if name.startswith("spark."):
             jvm.java.lang.System.clearProperty(name)
     jvm.org.apache.hadoop.fs.FileSystem.closeAll()
-
-
-@cache
-def _temporary() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix="astrok8s-")
-
-
-def _folder() -> Path:
-    """Returns a folder of this process that only this user reads; it goes with the process, or with its JVM."""
-    return Path(_temporary().name)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What attaching needs of a cluster's Kubernetes API."""
+"""What the package needs of a cluster's Kubernetes API."""
 
 import socket
 import tempfile
@@ -6,11 +6,17 @@ from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from astrok8s import _private
+from astrok8s._private import write
 from astrok8s.errors import AttachError
+
+if TYPE_CHECKING:
+    from astrok8s.clusters import Cluster
 
 # `kubernetes.client.CoreV1Api`. Its models say of every field that it may be missing: strict types are of no use there.
 CoreV1Api = Any
@@ -94,11 +100,61 @@ class Access:
                 yield client.CoreV1Api(connection)
 
 
-def write(path: Path, content: bytes) -> str:
-    """Writes a file that only this user reads; returns its path."""
-    path.touch(mode=0o600)
-    path.write_bytes(content)
-    return str(path)
+@dataclass(frozen=True)
+class Account:
+    """A service account of a cluster.
+
+    Attributes:
+        server: The URL of the API.
+        authority: The certificate of its authority, PEM.
+        bearer: A token of the service account.
+    """
+
+    server: str
+    authority: bytes
+    bearer: str = field(repr=False)
+
+    def client(self) -> CoreV1Api:
+        """Returns a client of the API, for as long as the token is valid."""
+        from kubernetes import client
+
+        name = sha256(self.authority).hexdigest()[:16]
+        configuration = client.Configuration(host=self.server, api_key={"authorization": f"Bearer {self.bearer}"})
+        configuration.ssl_ca_cert = write(_private.folder() / f"{name}.crt", self.authority)
+        return client.CoreV1Api(client.ApiClient(configuration))
+
+
+def access_of(connection: Any, cluster: "Cluster") -> Access:
+    """Returns the administrator's access to a cluster.
+
+    Args:
+        connection: An openstacksdk connection, authenticated.
+        cluster: The cluster.
+
+    Raises:
+        AttachError: The cluster has no API yet.
+    """
+    from ansible_collections.astrok8s.magnum.plugins.module_utils.magnum import Magnum
+
+    magnum = Magnum(connection)
+    body = magnum.details(cluster.uuid)
+    if body is None or not body.get("api_address"):
+        status = body["status"] if body else "gone"
+        remedy = f"Provision it: astrok8s.provision({cluster.name!r})."
+        raise AttachError(f"The cluster {cluster.name} has no Kubernetes API: it is {status}.", remedy=remedy)
+    return Access.from_kubeconfig(magnum.kubeconfig(body))
+
+
+def config_map(api: CoreV1Api, namespace: str, name: str) -> dict[str, str] | None:
+    """Returns what a ConfigMap holds; None where there is none of that name."""
+    from kubernetes.client import ApiException
+
+    try:
+        return dict(api.read_namespaced_config_map(name, namespace).data)
+    except ApiException as error:
+        if error.status != 404:
+            raise
+        return None
 
 
 def spark_base(api: CoreV1Api, namespace: str) -> SparkBase:
@@ -111,17 +167,12 @@ def spark_base(api: CoreV1Api, namespace: str) -> SparkBase:
     Raises:
         AttachError: The namespace is not prepared for Spark.
     """
-    from kubernetes.client import ApiException
-
-    try:
-        data = api.read_namespaced_config_map(_CONFIG_MAP, namespace).data
-    except ApiException as error:
-        if error.status != 404:
-            raise
+    data = config_map(api, namespace, _CONFIG_MAP)
+    if data is None:
         raise AttachError(
             f"The namespace {namespace} of the cluster has no ConfigMap {_CONFIG_MAP}: it is not prepared for Spark.",
             remedy="Run astrok8s.provision for the cluster, or give the namespace that it was made with.",
-        ) from error
+        )
     return SparkBase(namespace, data["image"], data["sparkVersion"], data["serviceAccount"])
 
 
@@ -138,6 +189,23 @@ def token(api: CoreV1Api, base: SparkBase, hours: float) -> str:
     request = AuthenticationV1TokenRequest(spec=V1TokenRequestSpec(expiration_seconds=int(hours * 3600)))
     answer = api.create_namespaced_service_account_token(base.service_account, base.namespace, request)
     return str(answer.status.token)
+
+
+def ready_pod(api: CoreV1Api, namespace: str, selector: str) -> str | None:
+    """Returns the name of a pod that is ready; None where there is none.
+
+    Args:
+        api: The API of the cluster.
+        namespace: Where the pod is.
+        selector: The labels of the pod.
+    """
+    for pod in api.list_namespaced_pod(namespace, label_selector=selector).items:
+        conditions = pod.status.conditions or []
+        if pod.metadata.deletion_timestamp is None and any(
+            c.type == "Ready" and c.status == "True" for c in conditions
+        ):
+            return str(pod.metadata.name)
+    return None
 
 
 def why_missing(api: CoreV1Api, namespace: str, selector: str) -> list[str]:

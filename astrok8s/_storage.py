@@ -11,18 +11,15 @@ def properties(connection: Any, say: Callable[[str], None]) -> dict[str, str]:
         connection: An openstacksdk connection, authenticated.
         say: Is told when there is S3 and no key, as with an application credential.
     """
-    from keystoneauth1.exceptions import CatalogException, Forbidden, NotFound
+    from ansible_collections.astrok8s.magnum.plugins.module_utils import storage
+    from ansible_collections.astrok8s.magnum.plugins.module_utils.errors import MagnumError
 
-    config, session = connection.config, connection.session
-    try:
-        entry = session.auth.get_access(session).service_catalog.endpoint_data_for(
-            service_type="s3", interface=config.get_interface("s3"), region_name=config.get_region_name("s3")
-        )
-    except CatalogException:
+    where = storage.s3(connection)
+    if where is None:
         return {}
     options = {
-        "endpoint": entry.url,
-        "endpoint.region": entry.region_name,
+        "endpoint": where.url,
+        "endpoint.region": where.region,
         "path.style.access": "true",
         # Swift cannot check a signature of each chunk, S3A's default: it would have to read the secret.
         "s3.signing-algorithm": "AWS4UnsignedPayloadSignerType",
@@ -30,19 +27,37 @@ def properties(connection: Any, say: Callable[[str], None]) -> dict[str, str]:
         "aws.credentials.provider": "org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider",
     }
     try:
-        key = _key(connection)
-        options |= {"access.key": key["access"], "secret.key": key["secret"]}
-    except (Forbidden, NotFound) as error:  # NotFound: this Keystone makes no such keys
-        say(f"going on without a key of object storage, which conf may name; Keystone gives none: {error}")
+        if key := storage.key(connection):
+            options |= {"access.key": key.access, "secret.key": key.secret}
+    except MagnumError as error:
+        say(f"going on without a key of object storage, which conf may name: {error}")
     return {f"spark.hadoop.fs.s3a.{name}": value for name, value in options.items()}
 
 
-def _key(connection: Any) -> dict[str, str]:
-    """Returns a key that the user has for the project; Keystone makes it where there is none."""
-    path, project = f"/users/{connection.current_user_id}/credentials/OS-EC2", connection.current_project_id
-    keys: list[dict[str, str]] = connection.identity.get(path, raise_exc=True).json()["credentials"]
-    # Not one that a trust has made for somebody else to act with.
-    if own := [key for key in keys if key["tenant_id"] == project and not key.get("trust_id")]:
-        return own[0]
-    made = connection.identity.post(path, json={"tenant_id": project}, raise_exc=True).json()
-    return dict(made["credential"])
+def event_log(connection: Any, folder: str, say: Callable[[str], None]) -> dict[str, str]:
+    """Returns Spark's properties for an event log; none where it could not be written: a session is worth more.
+
+    Args:
+        connection: An openstacksdk connection, authenticated.
+        folder: Where event logs are kept, as `s3a://BUCKET/`.
+        say: Is told why there will be none.
+    """
+    from ansible_collections.astrok8s.magnum.plugins.module_utils import storage
+    from ansible_collections.astrok8s.magnum.plugins.module_utils.errors import MagnumError
+
+    bucket = folder.removeprefix("s3a://").partition("/")[0]
+    try:
+        if not storage.check_bucket(connection, bucket):
+            say(f"this session will not be in the history: bucket {bucket} is gone; provision the cluster again")
+            return {}
+    except MagnumError as error:
+        say(f"this session will not be in the history: {error}")
+        return {}
+    return {
+        "spark.eventLog.enabled": "true",
+        "spark.eventLog.dir": folder,
+        # A file of an object storage is there when it is closed: a session that goes on shows what it has closed.
+        "spark.eventLog.rolling.enabled": "true",
+        "spark.eventLog.compress": "true",
+        "spark.eventLog.compression.codec": "zstd",
+    }

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from astrok8s import _driver, _storage
 from astrok8s._cloud import connection_of
-from astrok8s._kubernetes import Access, CoreV1Api, SparkBase, spark_base, token, why_missing
+from astrok8s._kubernetes import CoreV1Api, SparkBase, access_of, config_map, spark_base, token, why_missing
 from astrok8s._progress import Progress
 from astrok8s._sizing import executor_properties, executor_room, rooms
 from astrok8s.clusters import Cluster, get_cluster
@@ -72,7 +72,8 @@ def attach(
         if session := _driver.session_here(found.uuid):
             return session
         progress.say(f"asking {found.cloud} for access to {found.name}")
-        access, storage = _ask(found, progress.say)
+        with connection_of(found.cloud) as connection:
+            access, storage = access_of(connection, found), _storage.properties(connection, progress.say)
         here = access.local_address()
         with access.api() as api:
             base = spark_base(api, namespace)
@@ -84,6 +85,7 @@ def attach(
                 **_executors(base, found.name, count),
                 **executor_properties(executor_room(rooms(api), count)),
                 **storage,
+                **_history(found, api, namespace, storage, progress.say),
                 **(conf or {}),
             }
             progress.say(f"starting Spark {base.spark_version} as {base.service_account} in {base.namespace}")
@@ -96,6 +98,17 @@ def attach(
     return session
 
 
+def _history(
+    cluster: Cluster, api: CoreV1Api, namespace: str, storage: Mapping[str, str], say: Callable[[str], None]
+) -> dict[str, str]:
+    """Returns Spark's properties for an event log, where the cluster has a history server and we a key."""
+    history = config_map(api, namespace, "spark-history")
+    if history is None or "spark.hadoop.fs.s3a.access.key" not in storage:
+        return {}
+    with connection_of(cluster.cloud) as connection:
+        return _storage.event_log(connection, history["eventLogs"], say)
+
+
 def _check_arguments(mode: str, executors: int | None, token_hours: float) -> None:
     if mode not in MODES:
         remedy = f"Give one of: {', '.join(MODES)}."
@@ -106,24 +119,6 @@ def _check_arguments(mode: str, executors: int | None, token_hours: float) -> No
     if not 1 / 6 <= token_hours <= 7 * 24:  # Kubernetes makes no token for less
         remedy = "Give a number of hours, from 10 minutes to a week."
         raise OptionError("token_hours", f"A token cannot be valid for {token_hours!r} hours.", remedy=remedy)
-
-
-def _ask(cluster: Cluster, say: Callable[[str], None]) -> tuple[Access, dict[str, str]]:
-    """Returns what only the cloud can give: the administrator's access to a cluster, and properties of object storage.
-
-    Raises:
-        AttachError: The cluster has no API yet.
-    """
-    from ansible_collections.astrok8s.magnum.plugins.module_utils.magnum import Magnum
-
-    with connection_of(cluster.cloud) as connection:
-        magnum = Magnum(connection)
-        body = magnum.details(cluster.uuid)
-        if body is None or not body.get("api_address"):
-            status = body["status"] if body else "gone"
-            remedy = f"Provision it: astrok8s.provision({cluster.name!r})."
-            raise AttachError(f"The cluster {cluster.name} has no Kubernetes API: it is {status}.", remedy=remedy)
-        return Access.from_kubeconfig(magnum.kubeconfig(body)), _storage.properties(connection, say)
 
 
 def _check_version(base: SparkBase) -> None:

@@ -71,6 +71,19 @@ def attach(name: Name = "astro", cloud: Cloud = None) -> None:
 
 
 @app.command()
+def history(name: Name = "astro", cloud: Cloud = None) -> None:
+    """List the sessions of all clusters of the project; a cluster that is there is asked."""
+    with _told_errors():
+        rows = Table(Column("application", no_wrap=True), "name", "user", "start (UTC)", "duration", "completed")
+        for entry in get_cluster(name, cloud=cloud).history():
+            start, duration = f"{entry.start:%Y-%m-%d %H:%M:%S}", str(entry.duration).partition(".")[0]
+            rows.add_row(
+                entry.id, escape(entry.name), escape(entry.user), start, duration, "yes" if entry.completed else "no"
+            )
+        out.print(rows if rows.row_count else "There is no session in the history yet.")
+
+
+@app.command()
 def destroy(
     name: Name,
     cloud: Cloud = None,

@@ -11,6 +11,8 @@ from astrok8s.errors import ClusterNotFoundError
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+    from astrok8s.history import Application
+
 
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
@@ -49,6 +51,18 @@ class Cluster:
         from astrok8s.attaching import attach
 
         return attach(self, **arguments)
+
+    def history(self, **arguments: Any) -> "list[Application]":
+        """Returns the sessions of all clusters of the project, as `astrok8s.history.applications` does."""
+        from astrok8s.history import applications
+
+        return applications(self, **arguments)
+
+    def history_url(self, **arguments: Any) -> str:
+        """Returns an address of Spark's pages of the history, as `astrok8s.history.url` does."""
+        from astrok8s.history import url
+
+        return url(self, **arguments)
 
     def destroy(self, *, quiet: bool = False) -> None:
         """Takes the cluster away, and waits until it is gone.

@@ -105,6 +105,15 @@ def test_a_notebook_computes_on_it(box: Box) -> None:
     assert {name.split("-")[0] for name in names} == {"part", "_SUCCESS"}
 
 
+def test_its_session_is_in_the_history(box: Box) -> None:
+    code = "import astrok8s; print([(a.name, a.completed) for a in astrok8s.get_cluster('first').history()])"
+    # The server may have seen its log before its end.
+    until(
+        lambda: box.run(str(SITE_BIN / "python"), "-c", code, OS_CLOUD=box.name),
+        lambda run: run.stdout == "[('astrok8s first', True)]\n",
+    )
+
+
 def test_pods_of_different_nodes_find_each_other_by_name(box: Box) -> None:
     applied = box.kubectl("first", "apply", "--filename=-", stdin=WEB)
     assert applied.returncode == 0, applied.stderr

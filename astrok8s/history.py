@@ -1,0 +1,143 @@
+"""The history of Spark's sessions, which outlives their clusters."""
+
+import json
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from http.client import HTTPConnection, HTTPException
+from typing import Any
+from urllib.parse import urlsplit
+
+from astrok8s._cloud import connection_of
+from astrok8s._kubernetes import Account, CoreV1Api, access_of, config_map, ready_pod, spark_base, token, why_missing
+from astrok8s._tunnel import Tunnel
+from astrok8s.clusters import Cluster
+from astrok8s.errors import HistoryError
+
+_SELECTOR = "app.kubernetes.io/name=spark-history"
+_PORT = 18080
+_TOKEN_HOURS = 12
+_POLL_S = 0.25
+_ANSWER_S = 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Application:
+    """A session of Spark, as the history server knows it.
+
+    Attributes:
+        id: Spark's name for it.
+        name: Its own name.
+        user: Who ran it.
+        start: When it began, in UTC.
+        duration: How long it ran.
+        completed: Whether it ended properly.
+    """
+
+    id: str
+    name: str
+    user: str
+    start: datetime
+    duration: timedelta
+    completed: bool
+
+    @classmethod
+    def from_spark(cls, body: dict[str, Any]) -> "Application":
+        """Returns an application from what Spark's REST API tells of it."""
+        last = body["attempts"][0]
+        return cls(
+            id=body["id"],
+            name=body["name"],
+            user=last["sparkUser"],
+            start=datetime.fromtimestamp(last["startTimeEpoch"] / 1000, UTC),
+            duration=timedelta(milliseconds=last["duration"]),
+            completed=last["completed"],
+        )
+
+
+def applications(cluster: Cluster, *, namespace: str = "spark", timeout_s: float = 120) -> list[Application]:
+    """Returns the sessions of all clusters of the project, those that are gone among them; the latest first.
+
+    A session is listed a few seconds after its end.
+
+    Args:
+        cluster: A cluster; its history server is asked.
+        namespace: The namespace of Spark.
+        timeout_s: How long to wait for the history server, in seconds.
+
+    Raises:
+        CloudError: The cloud cannot be used.
+        HistoryError: The history server does not answer, and why.
+    """
+    address = urlsplit(url(cluster, namespace=namespace, timeout_s=timeout_s))
+    connection = HTTPConnection(address.netloc, timeout=_ANSWER_S)  # which no proxy takes part in
+    try:
+        connection.request("GET", "/api/v1/applications")
+        listed = json.load(connection.getresponse())
+    except (OSError, HTTPException, ValueError) as error:
+        raise HistoryError(
+            f"The history server of {cluster.name} does not answer: {error}.",
+            remedy=f"See `kubectl logs --namespace {namespace} deployment/spark-history`.",
+        ) from error
+    finally:
+        connection.close()
+    return sorted(map(Application.from_spark, listed), key=lambda application: application.start, reverse=True)
+
+
+def url(cluster: Cluster, *, namespace: str = "spark", timeout_s: float = 120) -> str:
+    """Returns an address on this machine where Spark's own pages of the history are, as long as this process runs.
+
+    Args:
+        cluster: A cluster; its history server is reached through its Kubernetes API.
+        namespace: The namespace of Spark.
+        timeout_s: How long to wait for the history server, in seconds.
+
+    Raises:
+        CloudError: The cloud cannot be used.
+        HistoryError: The history server does not answer, and why.
+    """
+    account = _account(cluster, namespace)
+    _wait_until_ready(cluster, account.client(), namespace, timeout_s)
+    key = (cluster.uuid, namespace)
+    if key not in _tunnels:
+        _tunnels[key] = Tunnel(account, namespace, _SELECTOR, _PORT)
+    _tunnels[key].account = account  # its token is the newest
+    return f"http://127.0.0.1:{_tunnels[key].port}"
+
+
+_tunnels: dict[tuple[str, str], Tunnel] = {}
+"""Those of this process, by cluster and namespace."""
+
+
+def _account(cluster: Cluster, namespace: str) -> Account:
+    """Returns the service account of Spark in a cluster."""
+    with connection_of(cluster.cloud) as connection:
+        access = access_of(connection, cluster)
+    with access.api() as api:
+        bearer = token(api, spark_base(api, namespace), _TOKEN_HOURS)
+    return Account(access.server, access.authority, bearer)
+
+
+def _wait_until_ready(cluster: Cluster, api: CoreV1Api, namespace: str, timeout_s: float) -> None:
+    """Waits until the history server answers.
+
+    Raises:
+        HistoryError: There is none, or it does not in time.
+    """
+    if config_map(api, namespace, "spark-history") is None:
+        raise HistoryError(
+            f"The cluster {cluster.name} has no history server: its cloud has no S3, or it was declared without.",
+            remedy="Provision it with spark_history_state=present on a cloud with S3 in its catalogue.",
+        )
+    deadline = time.monotonic() + timeout_s
+    reasons: list[str] = []
+    while ready_pod(api, namespace, _SELECTOR) is None:
+        reasons = why_missing(api, namespace, _SELECTOR) or reasons
+        if time.monotonic() > deadline:
+            raise HistoryError(
+                f"The history server of {cluster.name} is not ready after {timeout_s:.0f} s.\n"
+                + ("\n".join(reasons) or "Its pod says nothing.")
+                + "\n",
+                remedy="Mend that, and ask again.",
+            )
+        time.sleep(_POLL_S)
