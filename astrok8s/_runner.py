@@ -27,8 +27,6 @@ _KEPT_FAMILIES = ("LC_", "XDG_", "SSL_CERT_", "REQUESTS_CA_")
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy")
 # Marks the processes of a run.
 _MARK = "ASTROK8S_RUN"
-# How long they have to end when they are interrupted, in seconds.
-_GRACE_S = 3.0
 
 
 def run(playbook: str, name: str, variables: Mapping[str, Any], say: Say) -> None:
@@ -58,7 +56,9 @@ def run(playbook: str, name: str, variables: Mapping[str, Any], say: Say) -> Non
             settings={"pexpect_timeout": 1},  # how soon it looks whether it is cancelled, in seconds
             quiet=True,
         )
-        runner.config.env = environment(runner.config.env) | {_MARK: mark}
+        # What modules are unpacked into goes with the folder, however they end.
+        temporary = dict.fromkeys(("TMPDIR", "ANSIBLE_LOCAL_TEMP", "ANSIBLE_REMOTE_TEMP"), folder)
+        runner.config.env = environment(runner.config.env) | temporary | {_MARK: mark}
         try:
             runner.run()
             with runner.stdout as stream:
@@ -181,22 +181,8 @@ def _interrupt() -> Iterator[threading.Event]:
 
 
 def _end_processes(mark: str) -> None:
-    """Ends what a cancelled run left: the process of a module is not in the playbook's group.
-
-    A module that is interrupted removes the folder that it was unpacked into; one that is killed does not.
-    """
-    left = [process for process in psutil.process_iter() if _is_marked(process, mark)]
-    for process in left:
-        with suppress(psutil.Error):
-            process.send_signal(signal.SIGINT)
-    _, busy = psutil.wait_procs(left, timeout=_GRACE_S)
-    for process in busy:
-        with suppress(psutil.Error):
-            process.kill()
-
-
-def _is_marked(process: psutil.Process, mark: str) -> bool:
-    try:
-        return bool(process.environ().get(_MARK) == mark)
-    except (psutil.Error, OSError):
-        return False
+    """Ends what a cancelled run left: the process of a module is not in the playbook's group."""
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if process.environ().get(_MARK) == mark:
+                process.kill()

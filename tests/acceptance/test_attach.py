@@ -85,9 +85,8 @@ second.stop()
     assert renamed.startswith("second spark-")
     assert again.split()[1] != renamed.split()[1]
     # Its executors have gone with it.
-    pods = until(
-        lambda: box.kubectl("one", "get", "pods", "--namespace=spark", "--output=name"), lambda run: run.stdout == ""
-    )
+    executors = ("get", "pods", "--namespace=spark", "--selector=spark-role=executor", "--output=name")
+    pods = until(lambda: box.kubectl("one", *executors), lambda run: run.stdout == "")
     assert pods.returncode == 0
 
 

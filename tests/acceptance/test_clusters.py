@@ -190,5 +190,5 @@ def test_a_terminal_is_asked_before_clusters_go(box: Box) -> None:
     os.close(terminal)
     os.close(master)
     assert process.returncode == 1
-    assert f"Destroy {box.name} with its clusters one, " in asked
+    assert re.match(rf"Destroy {box.name} with its clusters .*\bone\b", asked)
     assert box.holder()

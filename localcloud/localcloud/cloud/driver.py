@@ -39,6 +39,8 @@ class Driver(driver.Driver):
             deadline=time.time() + cluster_create_timeout * 60 if cluster_create_timeout else None,
         )
         cluster.stack_id = f"rack-{cluster.uuid}"
+        # Magnum saves it after this: killed before, it would have a cluster whose authority nobody finds.
+        cluster.save()
         description.write_spec(description.folder(cluster.uuid), spec)
 
     def update_cluster(self, context: Any, cluster: Any, scale_manager: Any = None, rollback: bool = False) -> None:
