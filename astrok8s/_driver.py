@@ -2,6 +2,7 @@
 
 import os
 import re
+import secrets
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -124,11 +125,12 @@ def properties(access: Access, bearer: str, here: str, cluster_uuid: str) -> dic
     }
 
 
-def start(wanted: Mapping[str, str]) -> "SparkSession":
+def start(wanted: Mapping[str, str], secret: str | None = None) -> "SparkSession":
     """Starts the driver.
 
     Args:
         wanted: Spark's properties.
+        secret: What driver, executors and shuffle services know each other by; one of its own if None.
 
     Raises:
         AttachError: It does not start.
@@ -146,6 +148,7 @@ def start(wanted: Mapping[str, str]) -> "SparkSession":
             SparkContext._ensure_initialized(conf=SparkConf(loadDefaults=False).setAll(shown))
             _let_jvm_clean()
             _forget_session()
+            _share(secret or secrets.token_hex(32))
             return SparkSession.builder.config(map=dict(wanted)).getOrCreate()
         except (Py4JError, PySparkException) as error:
             said = error.java_exception.toString() if isinstance(error, Py4JJavaError) else str(error)
@@ -161,6 +164,16 @@ def _let_jvm_clean() -> None:
 
     jvm: Any = SparkContext._jvm
     jvm.org.apache.spark.util.ShutdownHookManager.registerShutdownDeleteDir(jvm.java.io.File(str(folder())))
+
+
+def _share(secret: str) -> None:
+    """Gives the JVM the secret of its next session, where Spark looks before it makes one for itself."""
+    from pyspark import SparkContext
+
+    jvm: Any = SparkContext._jvm
+    credentials = jvm.org.apache.hadoop.security.Credentials()
+    credentials.addSecretKey(jvm.org.apache.hadoop.io.Text("sparkCookie"), secret.encode())
+    jvm.org.apache.hadoop.security.UserGroupInformation.getCurrentUser().addCredentials(credentials)
 
 
 def _check_java() -> None:

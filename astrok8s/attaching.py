@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal
 
-from astrok8s import _driver, _storage
+from astrok8s import _driver, _shuffle, _storage
 from astrok8s._cloud import connection_of
 from astrok8s._kubernetes import CoreV1Api, SparkBase, access_of, config_map, spark_base, token, why_missing
 from astrok8s._progress import Progress
@@ -78,6 +78,7 @@ def attach(
         with access.api() as api:
             base = spark_base(api, namespace)
             _check_version(base)
+            shuffle = _shuffle.settings(api, namespace, conf or {})
             count = executors or max(1, found.size)
             wanted = {
                 "spark.app.name": f"astrok8s {found.name}",
@@ -85,11 +86,13 @@ def attach(
                 **_executors(base, found.name, count),
                 **executor_properties(executor_room(rooms(api), count)),
                 **storage,
+                **_shuffle.properties(shuffle),
                 **_history(found, api, namespace, storage, progress.say),
                 **(conf or {}),
             }
             progress.say(f"starting Spark {base.spark_version} as {base.service_account} in {base.namespace}")
-            session = _driver.start(wanted)
+            _shuffle.wait(api, namespace, shuffle, timeout_s, progress.say)
+            session = _driver.start(wanted, _shuffle.secret(api, namespace, shuffle))
             try:
                 _wait_for_executors(session, api, base, timeout_s, progress.say)
             except BaseException:
@@ -142,6 +145,8 @@ def _executors(base: SparkBase, cluster: str, count: int) -> dict[str, str]:
         "spark.executor.instances": str(count),
         "spark.kubernetes.allocation.batch.size": str(count),
         "spark.kubernetes.container.image": base.image,
+        # That a pod was deleted by force, or with its node, nobody tells Spark: it sees so when it asks.
+        "spark.kubernetes.executor.apiPollingInterval": "3s",
         "spark.kubernetes.container.image.pullPolicy": "IfNotPresent",
         "spark.kubernetes.executor.podNamePrefix": f"{word}-{secrets.token_hex(3)}",
         "spark.kubernetes.namespace": base.namespace,
