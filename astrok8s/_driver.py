@@ -41,9 +41,11 @@ logger.features.level = error
 # That a folder is gone already, when two hooks remove it at the end.
 logger.folders.name = org.apache.spark.network.util.JavaUtils
 logger.folders.level = error
-# That the scheduler has gone before the connections of its executors, at the end of a session.
+# That the scheduler has gone before the connections of its executors, at the end of a session; and that executors with
+# files that are needed are kept, though they could hand them on: that is what tracking is for.
 appender.stderr.filter.end.type = RegexFilter
-appender.stderr.filter.end.regex = Uncaught exception in thread dispatcher-CoarseGrainedScheduler
+appender.stderr.filter.end.regex = Uncaught exception in thread dispatcher-CoarseGrainedScheduler\
+|You are enabling both shuffle tracking and other DA supported mechanism.*
 appender.stderr.filter.end.onMatch = DENY
 appender.stderr.filter.end.onMismatch = NEUTRAL
 """

@@ -6,6 +6,7 @@ from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from urllib.parse import urlsplit
 
 from astrok8s import _private
 from astrok8s._private import write
-from astrok8s.errors import AttachError
+from astrok8s.errors import ClusterNotReadyError
 
 if TYPE_CHECKING:
     from astrok8s.clusters import Cluster
@@ -73,14 +74,14 @@ class Access:
         """Returns the address of this machine as the cluster sees it.
 
         Raises:
-            AttachError: The API is not reached from here.
+            ClusterNotReadyError: The API is not reached from here.
         """
         url = urlsplit(self.server)
         try:
             with socket.create_connection((url.hostname, url.port or 443), timeout=timeout_s) as connection:
                 return str(connection.getsockname()[0])
         except OSError as error:
-            raise AttachError(
+            raise ClusterNotReadyError(
                 f"The Kubernetes API of the cluster at {self.server} is not reached from here: {error}.",
                 remedy="See that the cluster is up (`astrok8s list`) and that this machine has a route to it.",
             ) from error
@@ -118,10 +119,18 @@ class Account:
         """Returns a client of the API, for as long as the token is valid."""
         from kubernetes import client
 
-        name = sha256(self.authority).hexdigest()[:16]
         configuration = client.Configuration(host=self.server, api_key={"authorization": f"Bearer {self.bearer}"})
-        configuration.ssl_ca_cert = write(_private.folder() / f"{name}.crt", self.authority)
+        configuration.ssl_ca_cert = _authority_file(self.authority)
         return client.CoreV1Api(client.ApiClient(configuration))
+
+
+@cache
+def _authority_file(authority: bytes) -> str:
+    """Returns a file with a certificate; it is whole whenever it is there, since threads read it at once."""
+    path = _private.folder() / f"{sha256(authority).hexdigest()[:16]}.crt"
+    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as new:
+        new.write(authority)
+    return str(Path(new.name).replace(path))
 
 
 def access_of(connection: Any, cluster: "Cluster") -> Access:
@@ -132,7 +141,7 @@ def access_of(connection: Any, cluster: "Cluster") -> Access:
         cluster: The cluster.
 
     Raises:
-        AttachError: The cluster has no API yet.
+        ClusterNotReadyError: The cluster has no API yet.
     """
     from ansible_collections.astrok8s.magnum.plugins.module_utils.magnum import Magnum
 
@@ -141,7 +150,7 @@ def access_of(connection: Any, cluster: "Cluster") -> Access:
     if body is None or not body.get("api_address"):
         status = body["status"] if body else "gone"
         remedy = f"Provision it: astrok8s.provision({cluster.name!r})."
-        raise AttachError(f"The cluster {cluster.name} has no Kubernetes API: it is {status}.", remedy=remedy)
+        raise ClusterNotReadyError(f"The cluster {cluster.name} has no Kubernetes API: it is {status}.", remedy=remedy)
     return Access.from_kubeconfig(magnum.kubeconfig(body))
 
 
@@ -165,11 +174,11 @@ def spark_base(api: CoreV1Api, namespace: str) -> SparkBase:
         namespace: The namespace of Spark.
 
     Raises:
-        AttachError: The namespace is not prepared for Spark.
+        ClusterNotReadyError: The namespace is not prepared for Spark.
     """
     data = config_map(api, namespace, _CONFIG_MAP)
     if data is None:
-        raise AttachError(
+        raise ClusterNotReadyError(
             f"The namespace {namespace} of the cluster has no ConfigMap {_CONFIG_MAP}: it is not prepared for Spark.",
             remedy="Run astrok8s.provision for the cluster, or give the namespace that it was made with.",
         )
@@ -189,57 +198,3 @@ def token(api: CoreV1Api, base: SparkBase, hours: float) -> str:
     request = AuthenticationV1TokenRequest(spec=V1TokenRequestSpec(expiration_seconds=int(hours * 3600)))
     answer = api.create_namespaced_service_account_token(base.service_account, base.namespace, request)
     return str(answer.status.token)
-
-
-def ready_pod(api: CoreV1Api, namespace: str, selector: str) -> str | None:
-    """Returns the name of a pod that is ready; None where there is none.
-
-    Args:
-        api: The API of the cluster.
-        namespace: Where the pod is.
-        selector: The labels of the pod.
-    """
-    for pod in api.list_namespaced_pod(namespace, label_selector=selector).items:
-        conditions = pod.status.conditions or []
-        if pod.metadata.deletion_timestamp is None and any(
-            c.type == "Ready" and c.status == "True" for c in conditions
-        ):
-            return str(pod.metadata.name)
-    return None
-
-
-def why_missing(api: CoreV1Api, namespace: str, selector: str) -> list[str]:
-    """Returns why pods do not run, a sentence for each reason.
-
-    Args:
-        api: The API of the cluster.
-        namespace: Where the pods are.
-        selector: The labels of the pods.
-    """
-    reasons = []
-    for pod in api.list_namespaced_pod(namespace, label_selector=selector).items:
-        name = pod.metadata.name
-        for container in pod.status.container_statuses or []:
-            if end := container.state.terminated:
-                log = _last_lines(api, namespace, name)
-                reasons.append(f"{name} ended with exit code {end.exit_code} ({end.reason}); its last lines:\n{log}")
-            elif (waiting := container.state.waiting) and waiting.reason not in _ON_ITS_WAY:
-                reasons.append(f"{name} waits: {waiting.reason}: {waiting.message or 'no message'}")
-        reasons += [
-            f"{name} fits on no node: {condition.message}"
-            for condition in pod.status.conditions or []
-            if condition.type == "PodScheduled" and condition.status == "False"
-        ]
-    return reasons
-
-
-_ON_ITS_WAY = ("ContainerCreating", "PodInitializing")
-
-
-def _last_lines(api: CoreV1Api, namespace: str, pod: str, lines: int = 15) -> str:
-    from kubernetes.client import ApiException
-
-    try:
-        return str(api.read_namespaced_pod_log(pod, namespace, tail_lines=lines)).strip()
-    except ApiException as error:
-        return f"(its log is not to be had: {error.reason})"

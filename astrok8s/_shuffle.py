@@ -1,19 +1,22 @@
 """How the sessions of a cluster shuffle, as the role spark_shuffle has set it up."""
 
 import json
-import time
 from base64 import b64decode
 from collections.abc import Callable, Mapping
-from typing import Any
 
-from astrok8s._kubernetes import CoreV1Api, config_map, why_missing
+from astrok8s._kubernetes import CoreV1Api, config_map
+from astrok8s._pods import Pods
 from astrok8s._private import folder, write
 from astrok8s.errors import AttachError, OptionError
 
 _NAME = "spark-shuffle"
-_SELECTOR = f"app.kubernetes.io/name={_NAME}"
-_POLL_S = 0.25
 _ENABLED = "spark.shuffle.service.enabled"
+_TRACKING = "spark.dynamicAllocation.shuffleTracking.enabled"
+_TEMPLATE_FILE = "spark.kubernetes.executor.podTemplateFile"
+# Both together let an executor that goes hand its files on.
+_HANDS_ON = ("spark.decommission.enabled", "spark.storage.decommission.shuffleBlocks.enabled")
+DYNAMIC = "spark.dynamicAllocation.enabled"
+"""Whether executors come when there is work, and go when there is none."""
 # hostNetwork: an executor looks for the shuffle service at its own address, which must be the node's.
 _TEMPLATE = {
     "apiVersion": "v1",
@@ -31,16 +34,47 @@ def settings(api: CoreV1Api, namespace: str, conf: Mapping[str, str]) -> dict[st
         conf: The properties that the user gives.
 
     Raises:
-        OptionError: They ask for what the cluster has not.
+        OptionError: They ask for what cannot work on the cluster.
     """
-    found, wanted = config_map(api, namespace, _NAME) or {}, conf.get(_ENABLED, "").lower()
-    if wanted == "true" and found.get("service") != "external":
+    found = config_map(api, namespace, _NAME) or {}
+    if is_on(conf, _ENABLED) and found.get("service") != "external":
         raise OptionError(
             "conf",
             f"{_ENABLED} is true, and the cluster has no shuffle service: every executor would fail.",
             remedy="Leave it out, or provision the cluster with spark_shuffle_service=external.",
         )
-    return {} if wanted == "false" else found
+    if not is_on(conf, _ENABLED, default=True):
+        found = {}
+    _check(conf, found.get("service"))
+    return found
+
+
+def _check(conf: Mapping[str, str], service: str | None) -> None:
+    """Checks that what the user gives goes with how the cluster shuffles.
+
+    Raises:
+        OptionError: It does not.
+    """
+    if service == "external" and _TEMPLATE_FILE in conf:
+        raise OptionError(
+            "conf",
+            f"{_TEMPLATE_FILE} is {conf[_TEMPLATE_FILE]}, in place of the template that gives executors the network of "
+            "their nodes, where the shuffle service is: every executor would fail.",
+            remedy=f"Leave it out, or do without the shuffle service: {_ENABLED}=false.",
+        )
+    stays = service == "external" or all(is_on(conf, name, default=service == "tracking") for name in _HANDS_ON)
+    if is_on(conf, DYNAMIC) and not stays and not is_on(conf, _TRACKING, default=True):
+        raise OptionError(
+            "conf",
+            f"{DYNAMIC} is true, {_TRACKING} is false, and the session has no shuffle service: the files of an "
+            "executor that goes would be lost.",
+            remedy=f"Leave out {_TRACKING}, or provision the cluster with spark_shuffle_service=external.",
+        )
+
+
+def is_on(conf: Mapping[str, str], name: str, *, default: bool = False) -> bool:
+    """Returns whether a property is true; people give booleans, too."""
+    return str(conf.get(name, default)).strip().lower() == "true"
 
 
 def properties(found: Mapping[str, str]) -> dict[str, str]:
@@ -56,15 +90,15 @@ def properties(found: Mapping[str, str]) -> dict[str, str]:
             # Files go with what they were made for, not with the node.
             "spark.shuffle.service.removeShuffle": "true",
             "spark.shuffle.service.port": found["port"],
+            # Any port: one that a pod names can be had once on the network of its node, and so could an executor.
+            "spark.blockManager.port": "0",
             f"{volume}.mount.path": found["folder"],
             f"{volume}.options.path": found["folder"],
-            "spark.kubernetes.executor.podTemplateFile": write(
-                folder() / "executor.yaml", json.dumps(_TEMPLATE).encode()
-            ),
+            _TEMPLATE_FILE: write(folder() / "executor.yaml", json.dumps(_TEMPLATE).encode()),
         }
     if found.get("service") == "tracking":
         return {
-            "spark.dynamicAllocation.shuffleTracking.enabled": "true",
+            _TRACKING: "true",
             "spark.dynamicAllocation.shuffleTracking.timeout": f"{found['trackingMinutes']}m",
             "spark.decommission.enabled": "true",
             "spark.storage.decommission.enabled": "true",
@@ -84,27 +118,32 @@ def secret(api: CoreV1Api, namespace: str, found: Mapping[str, str]) -> str | No
 
 
 def wait(
-    api: CoreV1Api, namespace: str, found: Mapping[str, str], timeout_s: float, say: Callable[[str], None]
+    api: CoreV1Api, namespace: str, found: Mapping[str, str], nodes: int, timeout_s: float, say: Callable[[str], None]
 ) -> None:
     """Waits until the shuffle service of each node is ready: an executor that finds none fails.
+
+    Args:
+        api: The API of the cluster.
+        namespace: The namespace of Spark.
+        found: As of `settings`.
+        nodes: How many nodes executors may run on.
+        timeout_s: How long to wait, in seconds.
+        say: Is told what is lacking.
 
     Raises:
         AttachError: One is not in time, and why.
     """
-    deadline = time.monotonic() + timeout_s
-    while found.get("service") == "external":
-        pods = api.list_namespaced_pod(namespace, label_selector=_SELECTOR).items
-        if pods and all(_is_ready(pod) for pod in pods):
-            return
-        if time.monotonic() > deadline:
-            reasons = why_missing(api, namespace, _SELECTOR) or ["Their pods say nothing."]
-            raise AttachError(
-                f"The shuffle service is not ready on all nodes after {timeout_s:.0f} s.\n" + "\n".join(reasons) + "\n",
-                remedy="Mend that, or provision the cluster with spark_shuffle_service=tracking.",
-            )
-        say("waiting for the shuffle services of the nodes")
-        time.sleep(_POLL_S)
+    if found.get("service") != "external":
+        return
+    pods = Pods(api, namespace, f"app.kubernetes.io/name={_NAME}")
 
+    def lacking() -> str:
+        ready = len(pods.ready())
+        return "" if ready >= nodes else f"{ready} of {nodes} shuffle services are ready"
 
-def _is_ready(pod: Any) -> bool:
-    return any(condition.type == "Ready" and condition.status == "True" for condition in pod.status.conditions or [])
+    reasons = pods.wait(lacking, timeout_s, say)
+    if reasons is not None:
+        raise AttachError(
+            f"The shuffle service is not ready on all nodes after {timeout_s:.0f} s.\n{reasons}\n",
+            remedy="Mend that, or provision the cluster with spark_shuffle_service=tracking.",
+        )

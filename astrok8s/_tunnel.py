@@ -5,7 +5,8 @@ import socketserver
 import threading
 from contextlib import suppress
 
-from astrok8s._kubernetes import Account, ready_pod
+from astrok8s._kubernetes import Account
+from astrok8s._pods import Pods
 
 _CHUNK = 65536
 
@@ -33,7 +34,7 @@ class Tunnel:
             from kubernetes.stream import portforward
 
             api = self.account.client()  # of its own: forwarding changes how a client makes requests
-            pod = ready_pod(api, namespace, selector)
+            pod = Pods(api, namespace, selector).ready()[0].metadata.name
             ends = portforward(api.connect_get_namespaced_pod_portforward, pod, namespace, ports=str(port))
             remote: socket.socket = ends.socket(port)
             remote.setblocking(True)

@@ -2,14 +2,14 @@
 
 import re
 import secrets
-import time
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from astrok8s import _driver, _shuffle, _storage
 from astrok8s._cloud import connection_of
-from astrok8s._kubernetes import CoreV1Api, SparkBase, access_of, config_map, spark_base, token, why_missing
+from astrok8s._kubernetes import CoreV1Api, SparkBase, access_of, config_map, spark_base, token
+from astrok8s._pods import Pods
 from astrok8s._progress import Progress
 from astrok8s._sizing import executor_properties, executor_room, rooms
 from astrok8s.clusters import Cluster, get_cluster
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 MODES = ("client",)
-POLL_S = 0.25
 
 
 def attach(
@@ -48,10 +47,11 @@ def attach(
         cloud: Where a name is looked for, an entry of clouds.yaml; `$OS_CLOUD`, else `local`, by default.
         namespace: Where executors run; the role spark_base has prepared it.
         executors: How many; as many as the cluster has workers by default. Their size follows from what the nodes have
-            left (`astrok8s._sizing`).
+            left (`astrok8s._sizing`). With `spark.dynamicAllocation.enabled` in conf this is the most, and none is
+            waited for.
         conf: Properties of Spark; they win over those that are set here.
         token_hours: How long the session may last, in hours; from 10 minutes to a week.
-        timeout_s: How long to wait for the executors, in seconds.
+        timeout_s: How long to wait for the executors, in seconds; before them, for the cluster's shuffle services.
         quiet: Show no progress.
 
     Returns:
@@ -59,7 +59,7 @@ def attach(
 
     Raises:
         OptionError: An argument cannot be taken.
-        CloudError: The cloud cannot be used, or has no such cluster.
+        CloudError: The cloud cannot be used, has no such cluster, or it is not ready.
         AttachError: There is no session, and why.
 
     Example:
@@ -72,26 +72,25 @@ def attach(
         if session := _driver.session_here(found.uuid):
             return session
         progress.say(f"asking {found.cloud} for access to {found.name}")
-        with connection_of(found.cloud) as connection:
-            access, storage = access_of(connection, found), _storage.properties(connection, progress.say)
-        here = access.local_address()
-        with access.api() as api:
+        with connection_of(found.cloud) as connection, (access := access_of(connection, found)).api() as api:
+            here = access.local_address()
             base = spark_base(api, namespace)
             _check_version(base)
             shuffle = _shuffle.settings(api, namespace, conf or {})
-            count = executors or max(1, found.size)
+            count, nodes = executors or max(1, found.size), rooms(api)
+            storage = _storage.properties(connection, progress.say)
             wanted = {
                 "spark.app.name": f"astrok8s {found.name}",
                 **_driver.properties(access, token(api, base, token_hours), here, found.uuid),
-                **_executors(base, found.name, count),
-                **executor_properties(executor_room(rooms(api), count)),
+                **_executors(base, found.name, count, dynamic=_shuffle.is_on(conf or {}, _shuffle.DYNAMIC)),
+                **executor_properties(executor_room(nodes, count)),
                 **storage,
                 **_shuffle.properties(shuffle),
-                **_history(found, api, namespace, storage, progress.say),
+                **_history(connection, api, namespace, storage, progress.say),
                 **(conf or {}),
             }
+            _shuffle.wait(api, namespace, shuffle, len(nodes), timeout_s, progress.say)
             progress.say(f"starting Spark {base.spark_version} as {base.service_account} in {base.namespace}")
-            _shuffle.wait(api, namespace, shuffle, timeout_s, progress.say)
             session = _driver.start(wanted, _shuffle.secret(api, namespace, shuffle))
             try:
                 _wait_for_executors(session, api, base, timeout_s, progress.say)
@@ -102,14 +101,13 @@ def attach(
 
 
 def _history(
-    cluster: Cluster, api: CoreV1Api, namespace: str, storage: Mapping[str, str], say: Callable[[str], None]
+    connection: Any, api: CoreV1Api, namespace: str, storage: Mapping[str, str], say: Callable[[str], None]
 ) -> dict[str, str]:
     """Returns Spark's properties for an event log, where the cluster has a history server and we a key."""
     history = config_map(api, namespace, "spark-history")
     if history is None or "spark.hadoop.fs.s3a.access.key" not in storage:
         return {}
-    with connection_of(cluster.cloud) as connection:
-        return _storage.event_log(connection, history["eventLogs"], say)
+    return _storage.event_log(connection, history["eventLogs"], say)
 
 
 def _check_arguments(mode: str, executors: int | None, token_hours: float) -> None:
@@ -138,11 +136,12 @@ def _check_version(base: SparkBase) -> None:
         )
 
 
-def _executors(base: SparkBase, cluster: str, count: int) -> dict[str, str]:
+def _executors(base: SparkBase, cluster: str, count: int, *, dynamic: bool) -> dict[str, str]:
     """Returns Spark's properties for the executors, but for their size."""
     word = re.sub(r"[^a-z0-9]+", "-", cluster.lower()).strip("-")[:30]
     return {
-        "spark.executor.instances": str(count),
+        # Spark would start with as many instances, too: dynamic ones come when there is work.
+        "spark.dynamicAllocation.maxExecutors" if dynamic else "spark.executor.instances": str(count),
         "spark.kubernetes.allocation.batch.size": str(count),
         "spark.kubernetes.container.image": base.image,
         # That a pod was deleted by force, or with its node, nobody tells Spark: it sees so when it asks.
@@ -156,28 +155,27 @@ def _executors(base: SparkBase, cluster: str, count: int) -> dict[str, str]:
 def _wait_for_executors(
     session: "SparkSession", api: CoreV1Api, base: SparkBase, timeout_s: float, say: Callable[[str], None]
 ) -> None:
-    """Waits until all executors have registered.
+    """Waits until all executors have registered; dynamic ones come when there is work.
 
     Raises:
         AttachError: They have not in time; with what is wrong with their pods.
     """
     context = session.sparkContext
-    wanted = int(context.getConf().get("spark.executor.instances") or 1)
-    selector = f"spark-app-selector={context.applicationId},spark-role=executor"
-    deadline = time.monotonic() + timeout_s
-    reasons: list[str] = []
-    while not (over := _driver.is_over(context)) and time.monotonic() < deadline:
-        there = _driver.executors_here(context)
-        # Spark removes a pod that failed within a second, and its log with it: look each time, and remember.
-        reasons = why_missing(api, base.namespace, selector) or reasons
-        shown = f"; {reasons[0].splitlines()[0]}" if reasons and there < wanted else ""
-        say(f"{there} of {wanted} executors are here{shown}")
-        if there >= wanted:
-            return
-        time.sleep(POLL_S)
-    raise AttachError(
-        f"The {wanted} executors did not come: {'Spark gave up' if over else f'not all within {timeout_s:.0f} s'}.\n"
-        + ("\n".join(dict.fromkeys(reasons)) or "Their pods say nothing; a firewall may keep them from the driver.")
-        + "\n",
-        remedy="Mend that (fewer executors, a larger cluster, another image), and attach again.",
-    )
+    properties = dict(context.getConf().getAll())
+    if _shuffle.is_on(properties, _shuffle.DYNAMIC):
+        return
+    wanted = int(properties["spark.executor.instances"])
+
+    def lacking() -> str:
+        there = 0 if _driver.is_over(context) else _driver.executors_here(context)
+        return "" if there >= wanted else f"{there} of {wanted} executors are here"
+
+    pods = Pods(api, base.namespace, f"spark-app-selector={context.applicationId},spark-role=executor")
+    reasons = pods.wait(lacking, timeout_s, say, lambda: _driver.is_over(context))
+    if reasons is not None:
+        over = "Spark gave up" if _driver.is_over(context) else f"not all within {timeout_s:.0f} s"
+        raise AttachError(
+            f"The {wanted} executors did not come: {over}.\n{reasons}\n",
+            remedy="Mend that (fewer executors, a larger cluster, another image, a firewall that lets them reach the "
+            "driver), and attach again.",
+        )

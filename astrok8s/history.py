@@ -1,7 +1,6 @@
 """The history of Spark's sessions, which outlives their clusters."""
 
 import json
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection, HTTPException
@@ -9,7 +8,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from astrok8s._cloud import connection_of
-from astrok8s._kubernetes import Account, CoreV1Api, access_of, config_map, ready_pod, spark_base, token, why_missing
+from astrok8s._kubernetes import Account, CoreV1Api, access_of, config_map, spark_base, token
+from astrok8s._pods import Pods
 from astrok8s._tunnel import Tunnel
 from astrok8s.clusters import Cluster
 from astrok8s.errors import HistoryError
@@ -17,7 +17,6 @@ from astrok8s.errors import HistoryError
 _SELECTOR = "app.kubernetes.io/name=spark-history"
 _PORT = 18080
 _TOKEN_HOURS = 12
-_POLL_S = 0.25
 _ANSWER_S = 30
 
 
@@ -66,7 +65,7 @@ def applications(cluster: Cluster, *, namespace: str = "spark", timeout_s: float
         timeout_s: How long to wait for the history server, in seconds.
 
     Raises:
-        CloudError: The cloud cannot be used.
+        CloudError: The cloud cannot be used, or the cluster is not ready.
         HistoryError: The history server does not answer, and why.
     """
     address = urlsplit(url(cluster, namespace=namespace, timeout_s=timeout_s))
@@ -93,7 +92,7 @@ def url(cluster: Cluster, *, namespace: str = "spark", timeout_s: float = 120) -
         timeout_s: How long to wait for the history server, in seconds.
 
     Raises:
-        CloudError: The cloud cannot be used.
+        CloudError: The cloud cannot be used, or the cluster is not ready.
         HistoryError: The history server does not answer, and why.
     """
     account = _account(cluster, namespace)
@@ -129,15 +128,10 @@ def _wait_until_ready(cluster: Cluster, api: CoreV1Api, namespace: str, timeout_
             f"The cluster {cluster.name} has no history server: its cloud has no S3, or it was declared without.",
             remedy="Provision it with spark_history_state=present on a cloud with S3 in its catalogue.",
         )
-    deadline = time.monotonic() + timeout_s
-    reasons: list[str] = []
-    while ready_pod(api, namespace, _SELECTOR) is None:
-        reasons = why_missing(api, namespace, _SELECTOR) or reasons
-        if time.monotonic() > deadline:
-            raise HistoryError(
-                f"The history server of {cluster.name} is not ready after {timeout_s:.0f} s.\n"
-                + ("\n".join(reasons) or "Its pod says nothing.")
-                + "\n",
-                remedy="Mend that, and ask again.",
-            )
-        time.sleep(_POLL_S)
+    pods = Pods(api, namespace, _SELECTOR)
+    reasons = pods.wait(lambda: "" if pods.ready() else "the history server is on its way", timeout_s, lambda _: None)
+    if reasons is not None:
+        raise HistoryError(
+            f"The history server of {cluster.name} is not ready after {timeout_s:.0f} s.\n{reasons}\n",
+            remedy="Mend that, and ask again.",
+        )
