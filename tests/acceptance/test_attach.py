@@ -1,24 +1,13 @@
 """What the Python package promises beside the main job: provision, attach, and what they say when they cannot."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from boxes import ROOT, Box, until
-
-
-@pytest.fixture(scope="module")
-def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
-    box = Box(f"a{os.getpid()}", tmp_path_factory.mktemp("attach"))
-    run = box.localcloud("up")
-    assert run.returncode == 0, run.stderr
-    yield box
-    box.localcloud("destroy")
 
 
 def python(box: Box, code: str) -> subprocess.CompletedProcess[str]:
@@ -117,7 +106,11 @@ CANNOT = [
         "ClusterNotFoundError",
         "has no cluster nowhere; it has: one. Make it: astrok8s.provision('nowhere').",
     ),
-    ("'one', namespace='default'", "AttachError", "The namespace default of the cluster has no ConfigMap astrok8s"),
+    (
+        "'one', namespace='default'",
+        "ClusterNotReadyError",
+        "The namespace default of the cluster has no ConfigMap astrok8s",
+    ),
     ("'one', executors=50", "AttachError", "50 executors on 1 nodes would have"),
     (
         "'one', timeout_s=60, conf={'spark.kubernetes.container.image': 'astrok8s/spark:none'}",

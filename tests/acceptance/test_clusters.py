@@ -8,21 +8,11 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from boxes import KUBECTL, LOCALCLOUD_BIN, WEB, Box, traces, until
 from processes import in_box, kill_in_box
-
-
-@pytest.fixture(scope="module")
-def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
-    box = Box(f"c{os.getpid()}", tmp_path_factory.mktemp("clusters"))
-    run = box.localcloud("up")
-    assert run.returncode == 0, run.stderr
-    yield box
-    box.localcloud("destroy")
 
 
 def create(box: Box, name: str, workers: int = 1, *options: str) -> None:

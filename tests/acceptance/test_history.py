@@ -5,21 +5,11 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
 import yaml
 from boxes import Box, until
 from processes import in_box
-
-
-@pytest.fixture(scope="module")
-def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
-    box = Box(f"h{os.getpid()}", tmp_path_factory.mktemp("history"))
-    run = box.localcloud("up")
-    assert run.returncode == 0, run.stderr
-    yield box
-    box.localcloud("destroy")
 
 
 def python(box: Box, code: str, **environment: str) -> subprocess.CompletedProcess[str]:

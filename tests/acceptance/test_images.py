@@ -1,8 +1,6 @@
 """What the project's images promise: nodes have them, and they run as an ordinary user."""
 
-import os
 import re
-from collections.abc import Iterator
 
 import pytest
 from boxes import ROOT, Box, until
@@ -120,16 +118,12 @@ spec:
 
 
 @pytest.fixture(scope="module")
-def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
-    box = Box(f"i{os.getpid()}", tmp_path_factory.mktemp("images"))
-    run = box.localcloud("up")
-    assert run.returncode == 0, run.stderr
+def box(box: Box) -> Box:
     template = ("--cluster-template", "kubernetes", "--keypair", "astro", "--node-count", "1")
     run = box.openstack("coe", "cluster", "create", *template, "first")
     assert run.returncode == 0, run.stderr
     box.wait_for_cluster("first", "CREATE_COMPLETE")
-    yield box
-    box.localcloud("destroy")
+    return box
 
 
 def apply(box: Box, manifest: str) -> None:

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -122,15 +121,6 @@ print(spark.sparkContext.getConf().get("spark.hadoop.fs.s3a.endpoint"), spark.ra
 spark.stop()
 """
 STRANGER = ("--os-username", "stranger", "--os-password", "secret", "--os-project-name", "other")
-
-
-@pytest.fixture(scope="module")
-def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
-    box = Box(f"o{os.getpid()}", tmp_path_factory.mktemp("storage"))
-    run = box.localcloud("up")
-    assert run.returncode == 0, run.stderr
-    yield box
-    box.localcloud("destroy")
 
 
 @pytest.fixture(scope="module")

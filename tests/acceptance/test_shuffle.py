@@ -1,9 +1,8 @@
 """What the shuffle promises: files that are needed outlive their executors, and what cannot work is refused."""
 
-import os
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
 from boxes import KUBECTL, Box
@@ -38,18 +37,14 @@ while executors_here(context):
 SHRINKING = {
     "spark.dynamicAllocation.enabled": "true",
     "spark.dynamicAllocation.executorIdleTimeout": "2s",
-    "spark.dynamicAllocation.initialExecutors": "2",
-    "spark.dynamicAllocation.minExecutors": "0",
 }
 
 
 @pytest.fixture(scope="module")
-def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
-    box = Box(f"f{os.getpid()}", tmp_path_factory.mktemp("shuffle"))
+def box(box: Box) -> Box:
     run = box.playbook("site.yml", clusters=["one"], size=2)
     assert run.returncode == 0, run.stdout
-    yield box
-    box.localcloud("destroy")
+    return box
 
 
 def python(box: Box, code: str, **conf: str) -> subprocess.CompletedProcess[str]:
@@ -74,6 +69,70 @@ def test_no_executor_need_stay_for_its_files(box: Box) -> None:
     assert run.stdout.splitlines()[-1:] == ["6"], run.stdout + run.stderr
 
 
+def test_executors_come_with_work_and_no_more_than_there_are_workers(box: Box) -> None:
+    code = """
+properties = dict(spark.sparkContext.getConf().getAll())
+print(properties["spark.dynamicAllocation.maxExecutors"], "spark.executor.instances" in properties)
+print(spark.range(100, numPartitions=8).count())
+spark.stop()
+"""
+    run = python(box, code, **SHRINKING)
+    assert run.stdout.splitlines() == ["2 False", "100"], run.stdout + run.stderr
+    assert "executors are here" not in run.stderr  # nobody waited for any
+
+
+def test_executors_may_share_a_node(box: Box) -> None:
+    code = "spark = astrok8s.attach('one', executors=4); print(spark.range(100).count()); spark.stop()"
+    run = box.run(sys.executable, "-c", f"import astrok8s; {code}", OS_CLOUD=box.name)
+    assert run.stdout == "100\n", run.stdout + run.stderr
+
+
+CANNOT = [
+    (
+        {"spark.kubernetes.executor.podTemplateFile": "mine.yaml"},
+        "spark.kubernetes.executor.podTemplateFile is mine.yaml, in place of the template that gives executors the",
+    ),
+    (
+        {
+            "spark.dynamicAllocation.enabled": "true",
+            "spark.dynamicAllocation.shuffleTracking.enabled": "false",
+            "spark.shuffle.service.enabled": "false",
+        },
+        "spark.dynamicAllocation.shuffleTracking.enabled is false, and the session has no shuffle service",
+    ),
+]
+
+
+@pytest.mark.parametrize(("conf", "message"), CANNOT, ids=["template", "untracked"])
+def test_what_cannot_work_is_refused(box: Box, conf: dict[str, str], message: str) -> None:
+    run = python(box, "", **conf)
+    assert run.returncode == 1
+    assert "astrok8s.errors.OptionError: " in run.stderr
+    assert message in run.stderr
+
+
+WRONG: list[dict[str, object]] = [{"spark_shuffle_port": 80}, {"spark_shuffle_folder": "shuffle"}]
+
+
+@pytest.mark.parametrize("variables", WRONG, ids=lambda value: str(*value))
+def test_bad_input_is_refused(box: Box, variables: dict[str, object]) -> None:
+    run = box.playbook("site.yml", clusters=["one"], size=2, **variables)
+    assert run.returncode == 2
+    assert "changed=0" in run.stdout
+    ((_, value),) = variables.items()
+    assert "The shuffle service cannot use port" in run.stdout
+    assert str(value) in run.stdout
+
+
+def test_check_foretells_tracking_where_there_is_no_cluster(box: Box) -> None:
+    command: dict[str, object] = {"size": 1, "spark_shuffle_service": "tracking"}
+    foretold, run = (box.playbook("site.yml", *mode, clusters=["two"], **command) for mode in (["--check"], []))
+    assert (foretold.returncode, run.returncode) == (0, 0), foretold.stdout + run.stdout
+    counts = [re.findall(r"changed=\d+", ran.stdout)[-1] for ran in (foretold, run)]
+    assert counts[0] == counts[1] != "changed=0"
+    assert box.playbook("playbooks/destroy.yml", clusters=["two"]).returncode == 0
+
+
 def test_a_service_that_does_not_come_is_told_with_the_reason(box: Box) -> None:
     image = "docker.io/astrok8s/spark:none"
     assert box.playbook("site.yml", clusters=["one"], size=2, spark_base_image=image).returncode == 0
@@ -92,3 +151,4 @@ def test_tracking_takes_the_service_away_and_keeps_the_files(box: Box) -> None:
     assert "astrok8s.errors.OptionError: spark.shuffle.service.enabled is true, and the cluster has no" in asked.stderr
     shrunk = python(box, SHUFFLE.format(between=""), **SHRINKING)
     assert shrunk.stdout.splitlines()[-1:] == ["6"], shrunk.stdout + shrunk.stderr
+    assert "WARN" not in shrunk.stderr.replace("WARNING: Using incubator", "")

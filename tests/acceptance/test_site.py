@@ -5,21 +5,11 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from boxes import ROOT, Box, traces, until
 from processes import kill_in_box
-
-
-@pytest.fixture(scope="module")
-def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
-    box = Box(f"s{os.getpid()}", tmp_path_factory.mktemp("site"))
-    run = box.localcloud("up")
-    assert run.returncode == 0, run.stderr
-    yield box
-    box.localcloud("destroy")
 
 
 def start(box: Box, *clusters: str, **variables: object) -> subprocess.Popen[str]:

@@ -1,0 +1,18 @@
+"""What the files of acceptance tests share."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from boxes import Box
+
+
+@pytest.fixture(scope="module")
+def box(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
+    """A box with a cloud that is up, for one file."""
+    of = request.module.__name__.removeprefix("test_")
+    box = Box(f"{of[0]}{os.getpid()}", tmp_path_factory.mktemp(of))  # a short name: a link's has few letters
+    run = box.localcloud("up")
+    assert run.returncode == 0, run.stderr
+    yield box
+    box.localcloud("destroy")
