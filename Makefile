@@ -28,6 +28,7 @@ bench: setup ## How long things take
 	.venv/bin/python benchmarks/localcloud_up.py
 	.venv/bin/python benchmarks/cluster_create.py
 	.venv/bin/python benchmarks/main_job.py
+	.venv/bin/python benchmarks/shuffle.py
 
 lock: setup ## Renew the lock files from the pyproject.toml files
 	@scripts/lock
