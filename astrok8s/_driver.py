@@ -24,9 +24,16 @@ _CLUSTER = "spark.astrok8s.cluster"
 _OLDEST_JAVA = 17
 """What Spark 4 needs (https://spark.apache.org/docs/4.1.4/, "Downloading")."""
 
+_LOG = "driver.log"
 _LOG4J = """\
 rootLogger.level = warn
 rootLogger.appenderRef.stderr.ref = stderr
+rootLogger.appenderRef.file.ref = file
+appender.file.type = File
+appender.file.name = file
+appender.file.fileName = FILE
+appender.file.layout.type = PatternLayout
+appender.file.layout.pattern = %m%n%ex
 appender.stderr.type = Console
 appender.stderr.name = stderr
 appender.stderr.target = SYSTEM_ERR
@@ -94,6 +101,12 @@ def executors_here(context: "SparkContext") -> int:
     return len(context._jsc.sc().statusTracker().getExecutorInfos()) - 1  # the driver is counted, too
 
 
+def log() -> str:
+    """Returns what the driver has said, warnings and worse."""
+    path = folder() / _LOG
+    return path.read_text(errors="replace") if path.exists() else ""
+
+
 def properties(access: Access, bearer: str, here: str, cluster_uuid: str) -> dict[str, str]:
     """Returns Spark's properties for a driver in this process.
 
@@ -104,7 +117,7 @@ def properties(access: Access, bearer: str, here: str, cluster_uuid: str) -> dic
         cluster_uuid: The cluster.
     """
     private = folder()
-    log4j = write(private / "log4j2.properties", _LOG4J.encode())
+    log4j = write(private / "log4j2.properties", _LOG4J.replace("FILE", str(private / _LOG)).encode())
     return {
         _CLUSTER: cluster_uuid,
         "spark.master": f"k8s://{access.server}",
@@ -127,11 +140,12 @@ def properties(access: Access, bearer: str, here: str, cluster_uuid: str) -> dic
     }
 
 
-def start(wanted: Mapping[str, str], secret: str | None = None) -> "SparkSession":
+def start(wanted: Mapping[str, str], python: str, secret: str | None = None) -> "SparkSession":
     """Starts the driver.
 
     Args:
         wanted: Spark's properties.
+        python: The Python of executors; the driver's is this process.
         secret: What driver, executors and shuffle services know each other by; one of its own if None.
 
     Raises:
@@ -143,9 +157,11 @@ def start(wanted: Mapping[str, str], secret: str | None = None) -> "SparkSession
     from pyspark.sql import SparkSession
 
     _check_java()
-    # Hadoop's, which may be keys, are not on the JVM's command line: it gets them once it runs.
-    shown = [(name, value) for name, value in wanted.items() if not name.startswith("spark.hadoop.")]
-    with _environment():
+    # Hadoop's, which may be keys, are not on the JVM's command line: it gets them once it runs, and what needs them.
+    shown = [
+        (name, value) for name, value in wanted.items() if not name.startswith(("spark.hadoop.", "spark.archives"))
+    ]
+    with _environment(python):
         try:
             SparkContext._ensure_initialized(conf=SparkConf(loadDefaults=False).setAll(shown))
             _let_jvm_clean()
@@ -208,12 +224,12 @@ def _forget_session() -> None:
 
 
 @contextmanager
-def _environment() -> Iterator[None]:
+def _environment(python: str) -> Iterator[None]:
     """Sets what Spark's launcher reads, while it starts."""
     import pyspark
 
     ours = {
-        "PYSPARK_PYTHON": "python3",  # the name on executors; the driver is this process
+        "PYSPARK_PYTHON": python,
         "SPARK_HOME": str(Path(pyspark.__file__).parent),
         "SPARK_LOCAL_IP": "127.0.0.1",  # the web UI has no password; the driver has an address of its own
     }

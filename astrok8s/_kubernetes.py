@@ -1,5 +1,6 @@
 """What the package needs of a cluster's Kubernetes API."""
 
+import json
 import socket
 import tempfile
 from base64 import b64decode
@@ -34,13 +35,17 @@ class SparkBase:
         namespace: Where Spark's pods run.
         image: The image of the executors.
         spark_version: The version of Spark in it.
+        python: The minor version of Python in it, as 3.11; empty where the role did not tell.
         service_account: What sessions act as.
+        conf: Properties of Spark for sessions: where the cloud's object storage is.
     """
 
     namespace: str
     image: str
     spark_version: str
+    python: str
     service_account: str
+    conf: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -120,17 +125,52 @@ class Account:
         from kubernetes import client
 
         configuration = client.Configuration(host=self.server, api_key={"authorization": f"Bearer {self.bearer}"})
-        configuration.ssl_ca_cert = _authority_file(self.authority)
+        configuration.ssl_ca_cert = authority_file(self.authority)
+        configuration.retries = 0  # who waits tries again, and says so
         return client.CoreV1Api(client.ApiClient(configuration))
 
 
 @cache
-def _authority_file(authority: bytes) -> str:
+def authority_file(authority: bytes) -> str:
     """Returns a file with a certificate; it is whole whenever it is there, since threads read it at once."""
     path = _private.folder() / f"{sha256(authority).hexdigest()[:16]}.crt"
     with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as new:
         new.write(authority)
     return str(Path(new.name).replace(path))
+
+
+@contextmanager
+def told(cluster: str) -> Iterator[None]:
+    """Raises what goes wrong with a cluster's API as an error of ours.
+
+    Args:
+        cluster: The cluster's name.
+
+    Raises:
+        ClusterNotReadyError: The API refuses, or does not answer.
+    """
+    from kubernetes.client import ApiException
+    from urllib3.exceptions import HTTPError
+
+    try:
+        yield
+    except (ApiException, HTTPError) as error:
+        raise ClusterNotReadyError(
+            f"The Kubernetes API of {cluster} does not do what it is asked: {words(error)}.",
+            remedy="See that the cluster is up (`astrok8s list`), and that it was provisioned by this version.",
+        ) from error
+
+
+def words(error: Exception) -> str:
+    """Returns in a line what an error of Kubernetes's client says."""
+    from kubernetes.client import ApiException
+
+    if not isinstance(error, ApiException):
+        return (str(error) or type(error).__name__).splitlines()[0]
+    try:
+        return f"{error.reason} ({error.status}): {json.loads(error.body or '')['message']}"
+    except (TypeError, ValueError, KeyError):
+        return f"{error.reason} ({error.status})"
 
 
 def access_of(connection: Any, cluster: "Cluster") -> Access:
@@ -166,6 +206,16 @@ def config_map(api: CoreV1Api, namespace: str, name: str) -> dict[str, str] | No
         return None
 
 
+def session_conf(found: Mapping[str, str] | None) -> dict[str, str]:
+    """Returns the properties of Spark that a role left for sessions.
+
+    Args:
+        found: What its ConfigMap holds; None if there is none.
+    """
+    lines = (line.split(None, 1) for line in (found or {}).get("session.conf", "").splitlines())
+    return {line[0]: line[1] if len(line) > 1 else "" for line in lines if line}
+
+
 def spark_base(api: CoreV1Api, namespace: str) -> SparkBase:
     """Returns what the cluster tells of Spark in it.
 
@@ -182,7 +232,14 @@ def spark_base(api: CoreV1Api, namespace: str) -> SparkBase:
             f"The namespace {namespace} of the cluster has no ConfigMap {_CONFIG_MAP}: it is not prepared for Spark.",
             remedy="Run astrok8s.provision for the cluster, or give the namespace that it was made with.",
         )
-    return SparkBase(namespace, data["image"], data["sparkVersion"], data["serviceAccount"])
+    return SparkBase(
+        namespace=namespace,
+        image=data["image"],
+        spark_version=data["sparkVersion"],
+        python=data.get("python", ""),
+        service_account=data["serviceAccount"],
+        conf=session_conf(data),
+    )
 
 
 def token(api: CoreV1Api, base: SparkBase, hours: float) -> str:

@@ -1,5 +1,6 @@
 """Pods that are waited for, and why they do not come."""
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -8,6 +9,9 @@ from typing import Any
 from astrok8s._kubernetes import CoreV1Api
 
 _POLL_S = 0.25
+_ANSWER_S = 5
+# As fabric8 words it, Spark's client of Kubernetes.
+_REFUSED = re.compile(r"KubernetesClientException: .*? Message: (.*?)(?:\. Received status|$)", re.MULTILINE)
 _ON_ITS_WAY = ("ContainerCreating", "PodInitializing")
 
 
@@ -19,11 +23,13 @@ class Pods:
         api: The API of the cluster.
         namespace: Where the pods are.
         selector: Their labels.
+        driver_log: Returns what the driver that asks for them says: where Kubernetes refuses them, nobody else does.
     """
 
     api: CoreV1Api
     namespace: str
     selector: str
+    driver_log: Callable[[], str] = lambda: ""
 
     def ready(self) -> list[Any]:
         """Returns those that are ready, and are to stay."""
@@ -31,7 +37,10 @@ class Pods:
 
     def why_missing(self) -> list[str]:
         """Returns why some do not run, a sentence for each reason."""
-        return [why for pod in self._all() for why in (*self._why_not_running(pod), *_why_on_no_node(pod))]
+        there = [pod for pod in self._all() if pod.metadata.deletion_timestamp is None]
+        refused = _REFUSED.findall(self.driver_log()) if not there else []
+        why = [why for pod in there for why in (*self._why_not_running(pod), *_why_on_no_node(pod))]
+        return why + [f"Kubernetes refuses their pods: {message}" for message in refused[-1:]]
 
     def wait(
         self,
@@ -64,7 +73,8 @@ class Pods:
         return None
 
     def _all(self) -> list[Any]:
-        return list(self.api.list_namespaced_pod(self.namespace, label_selector=self.selector).items)
+        pods = self.api.list_namespaced_pod(self.namespace, label_selector=self.selector, _request_timeout=_ANSWER_S)
+        return list(pods.items)
 
     def _why_not_running(self, pod: Any) -> Iterator[str]:
         """Yields what keeps the containers of a pod from running."""

@@ -1,10 +1,9 @@
 """How the sessions of a cluster shuffle, as the role spark_shuffle has set it up."""
 
-import json
 from base64 import b64decode
 from collections.abc import Callable, Mapping
 
-from astrok8s._kubernetes import CoreV1Api, config_map
+from astrok8s._kubernetes import CoreV1Api, config_map, session_conf
 from astrok8s._pods import Pods
 from astrok8s._private import folder, write
 from astrok8s.errors import AttachError, OptionError
@@ -17,12 +16,6 @@ _TEMPLATE_FILE = "spark.kubernetes.executor.podTemplateFile"
 _HANDS_ON = ("spark.decommission.enabled", "spark.storage.decommission.shuffleBlocks.enabled")
 DYNAMIC = "spark.dynamicAllocation.enabled"
 """Whether executors come when there is work, and go when there is none."""
-# hostNetwork: an executor looks for the shuffle service at its own address, which must be the node's.
-_TEMPLATE = {
-    "apiVersion": "v1",
-    "kind": "Pod",
-    "spec": {"hostNetwork": True, "dnsPolicy": "ClusterFirstWithHostNet"},
-}
 
 
 def settings(api: CoreV1Api, namespace: str, conf: Mapping[str, str]) -> dict[str, str]:
@@ -83,31 +76,9 @@ def properties(found: Mapping[str, str]) -> dict[str, str]:
     Args:
         found: As of `settings`.
     """
-    if found.get("service") == "external":
-        volume = "spark.kubernetes.executor.volumes.hostPath.spark-local-dir-1"
-        return {
-            _ENABLED: "true",
-            # Files go with what they were made for, not with the node.
-            "spark.shuffle.service.removeShuffle": "true",
-            "spark.shuffle.service.port": found["port"],
-            # Any port: one that a pod names can be had once on the network of its node, and so could an executor.
-            "spark.blockManager.port": "0",
-            f"{volume}.mount.path": found["folder"],
-            f"{volume}.options.path": found["folder"],
-            _TEMPLATE_FILE: write(folder() / "executor.yaml", json.dumps(_TEMPLATE).encode()),
-        }
-    if found.get("service") == "tracking":
-        return {
-            _TRACKING: "true",
-            "spark.dynamicAllocation.shuffleTracking.timeout": f"{found['trackingMinutes']}m",
-            "spark.decommission.enabled": "true",
-            "spark.storage.decommission.enabled": "true",
-            "spark.storage.decommission.shuffleBlocks.enabled": "true",
-            "spark.storage.decommission.rddBlocks.enabled": "true",
-            **({"spark.storage.decommission.fallbackStorage.path": found["fallback"],
-                "spark.storage.decommission.fallbackStorage.cleanUp": "true"} if found.get("fallback") else {}),
-        }  # fmt: skip
-    return {}
+    template = found.get("executor.yaml")
+    file = {_TEMPLATE_FILE: write(folder() / "executor.yaml", template.encode())} if template else {}
+    return session_conf(found) | file
 
 
 def secret(api: CoreV1Api, namespace: str, found: Mapping[str, str]) -> str | None:

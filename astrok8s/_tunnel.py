@@ -4,11 +4,29 @@ import socket
 import socketserver
 import threading
 from contextlib import suppress
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
-from astrok8s._kubernetes import Account
+from astrok8s._kubernetes import Account, authority_file, words
 from astrok8s._pods import Pods
 
+if TYPE_CHECKING:
+    from websocket import WebSocket
+
 _CHUNK = 65536
+_CONNECT_S = 5
+# Kubernetes's protocol: a message begins with the number of its channel, and a channel with the number of its port
+# (k8s.io/kubelet, pkg/cri/streaming/portforward/websocket.go).
+_PROTOCOL = "v4.channel.k8s.io"
+_DATA, _ERROR = 0, 1
+# A peer that is gone without a word is noticed after half a minute.
+_KEEP_ALIVE = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 15),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 30_000),
+)
 
 
 class Tunnel:
@@ -25,28 +43,23 @@ class Tunnel:
     Attributes:
         account: As given.
         port: The port here.
+        why: Why the last connection was not made, or ended; empty if nothing is known.
     """
 
     def __init__(self, account: Account, namespace: str, selector: str, port: int) -> None:
         self.account = account
-
-        def open_remote() -> socket.socket:
-            from kubernetes.stream import portforward
-
-            api = self.account.client()  # of its own: forwarding changes how a client makes requests
-            pod = Pods(api, namespace, selector).ready()[0].metadata.name
-            ends = portforward(api.connect_get_namespaced_pod_portforward, pod, namespace, ports=str(port))
-            remote: socket.socket = ends.socket(port)
-            remote.setblocking(True)
-            return remote
+        self.why = ""
+        tunnel = self
 
         class Handler(socketserver.BaseRequestHandler):
             def handle(self) -> None:
                 # Whatever goes wrong, whoever connected sees the end of the connection.
-                with suppress(Exception):
-                    remote = open_remote()
-                    threading.Thread(target=_pump, args=(self.request, remote), daemon=True).start()
-                    _pump(remote, self.request)
+                try:
+                    remote = _open(tunnel.account, namespace, selector, port)
+                    threading.Thread(target=_send, args=(self.request, remote), daemon=True).start()
+                    tunnel.why = _receive(remote, self.request)
+                except Exception as error:
+                    tunnel.why = words(error)
 
         self._server = _Server(("127.0.0.1", 0), Handler)
         self.port = int(self._server.server_address[1])
@@ -58,11 +71,62 @@ class _Server(socketserver.ThreadingTCPServer):
     block_on_close = False
 
 
-def _pump(source: socket.socket, sink: socket.socket) -> None:
-    """Hands on what comes until either end closes, and closes both."""
-    with suppress(OSError):
+# Not by kubernetes.stream: where its connection breaks, other than by a proper end, its own end stays open for ever.
+def _open(account: Account, namespace: str, selector: str, port: int) -> "WebSocket":
+    """Opens a connection to a pod.
+
+    Raises:
+        ConnectionError: There is no pod that is ready.
+    """
+    import websocket
+
+    pods = Pods(account.client(), namespace, selector).ready()
+    if not pods:
+        raise ConnectionError(f"no pod with {selector} is ready in {namespace}")
+    remote = websocket.create_connection(
+        f"wss://{urlsplit(account.server).netloc}/api/v1/namespaces/{namespace}/pods/{pods[0].metadata.name}/portforward?ports={port}",
+        header=[f"Authorization: Bearer {account.bearer}"],
+        subprotocols=[_PROTOCOL],
+        sslopt={"ca_certs": authority_file(account.authority)},
+        sockopt=_KEEP_ALIVE,
+        timeout=_CONNECT_S,
+        enable_multithread=True,
+    )
+    remote.settimeout(None)
+    return remote
+
+
+def _send(source: socket.socket, remote: "WebSocket") -> None:
+    """Hands on what comes from here, until either end closes."""
+    with suppress(Exception):
         while data := source.recv(_CHUNK):
-            sink.sendall(data)
-    for end in (source, sink):
-        with suppress(OSError):
-            end.shutdown(socket.SHUT_RDWR)
+            remote.send_binary(bytes([_DATA]) + data)
+    _end(remote)
+
+
+def _receive(remote: "WebSocket", sink: socket.socket) -> str:
+    """Hands on what comes from the pod, until either end closes; returns what Kubernetes says of it."""
+    greeted = set()
+    why = ""
+    try:
+        while (message := remote.recv()) and isinstance(message, bytes):
+            channel, data = message[0], message[1:]
+            if channel not in greeted:
+                greeted.add(channel)  # by the number of the port
+            elif channel == _ERROR:
+                why += data.decode(errors="replace")
+            else:
+                sink.sendall(data)
+    except Exception as error:
+        why = why or str(error)
+    with suppress(OSError):
+        sink.shutdown(socket.SHUT_RDWR)
+    _end(remote)
+    return why.strip()
+
+
+def _end(remote: "WebSocket") -> None:
+    """Ends a connection; a thread that waits for it sees so."""
+    with suppress(OSError):
+        if remote.sock:
+            remote.sock.shutdown(socket.SHUT_RDWR)

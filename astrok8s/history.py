@@ -8,14 +8,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from astrok8s._cloud import connection_of
-from astrok8s._kubernetes import Account, CoreV1Api, access_of, config_map, spark_base, token
+from astrok8s._kubernetes import Account, CoreV1Api, access_of, config_map, spark_base, token, told
 from astrok8s._pods import Pods
 from astrok8s._tunnel import Tunnel
 from astrok8s.clusters import Cluster
 from astrok8s.errors import HistoryError
 
-_SELECTOR = "app.kubernetes.io/name=spark-history"
-_PORT = 18080
+_NAME = "spark-history"
+_CONNECT = "spark-connect"
 _TOKEN_HOURS = 12
 _ANSWER_S = 30
 
@@ -57,7 +57,7 @@ class Application:
 def applications(cluster: Cluster, *, namespace: str = "spark", timeout_s: float = 120) -> list[Application]:
     """Returns the sessions of all clusters of the project, those that are gone among them; the latest first.
 
-    A session is listed a few seconds after its end.
+    A session is listed a few seconds after its end; that of the cluster's server of Spark Connect also before.
 
     Args:
         cluster: A cluster; its history server is asked.
@@ -68,18 +68,13 @@ def applications(cluster: Cluster, *, namespace: str = "spark", timeout_s: float
         CloudError: The cloud cannot be used, or the cluster is not ready.
         HistoryError: The history server does not answer, and why.
     """
-    address = urlsplit(url(cluster, namespace=namespace, timeout_s=timeout_s))
-    connection = HTTPConnection(address.netloc, timeout=_ANSWER_S)  # which no proxy takes part in
-    try:
-        connection.request("GET", "/api/v1/applications")
-        listed = json.load(connection.getresponse())
-    except (OSError, HTTPException, ValueError) as error:
-        raise HistoryError(
-            f"The history server of {cluster.name} does not answer: {error}.",
-            remedy=f"See `kubectl logs --namespace {namespace} deployment/spark-history`.",
-        ) from error
-    finally:
-        connection.close()
+    listed = _ask(cluster, namespace, url(cluster, namespace=namespace, timeout_s=timeout_s))
+    account = _tunnels[cluster.uuid, namespace, _NAME].account
+    # Of a session that goes on there may be no file yet: the server of Spark Connect tells of its own.
+    with told(cluster.name):
+        if Pods(api := account.client(), namespace, _selector(_CONNECT)).ready():
+            port = int((config_map(api, namespace, _CONNECT) or {})["uiPort"])
+            listed += _ask(cluster, namespace, _address(cluster, account, namespace, _CONNECT, port))
     return sorted(map(Application.from_spark, listed), key=lambda application: application.start, reverse=True)
 
 
@@ -95,17 +90,46 @@ def url(cluster: Cluster, *, namespace: str = "spark", timeout_s: float = 120) -
         CloudError: The cloud cannot be used, or the cluster is not ready.
         HistoryError: The history server does not answer, and why.
     """
-    account = _account(cluster, namespace)
-    _wait_until_ready(cluster, account.client(), namespace, timeout_s)
-    key = (cluster.uuid, namespace)
+    with told(cluster.name):
+        account = _account(cluster, namespace)
+        port = _wait_until_ready(cluster, account.client(), namespace, timeout_s)
+    return _address(cluster, account, namespace, _NAME, port)
+
+
+_tunnels: dict[tuple[str, str, str], Tunnel] = {}
+"""Those of this process, by cluster, namespace and server."""
+
+
+def _address(cluster: Cluster, account: Account, namespace: str, server: str, port: int) -> str:
+    """Returns an address on this machine of a server's pages."""
+    key = (cluster.uuid, namespace, server)
     if key not in _tunnels:
-        _tunnels[key] = Tunnel(account, namespace, _SELECTOR, _PORT)
+        _tunnels[key] = Tunnel(account, namespace, _selector(server), port)
     _tunnels[key].account = account  # its token is the newest
     return f"http://127.0.0.1:{_tunnels[key].port}"
 
 
-_tunnels: dict[tuple[str, str], Tunnel] = {}
-"""Those of this process, by cluster and namespace."""
+def _selector(server: str) -> str:
+    return f"app.kubernetes.io/name={server}"
+
+
+def _ask(cluster: Cluster, namespace: str, address: str) -> list[dict[str, Any]]:
+    """Returns what Spark's REST API tells of the applications that a server knows.
+
+    Raises:
+        HistoryError: It does not answer.
+    """
+    connection = HTTPConnection(urlsplit(address).netloc, timeout=_ANSWER_S)  # which no proxy takes part in
+    try:
+        connection.request("GET", "/api/v1/applications")
+        return list(json.load(connection.getresponse()))
+    except (OSError, HTTPException, ValueError) as error:
+        raise HistoryError(
+            f"The history server of {cluster.name} does not answer: {error}.",
+            remedy=f"See `kubectl logs --namespace {namespace} deployment/{_NAME}`.",
+        ) from error
+    finally:
+        connection.close()
 
 
 def _account(cluster: Cluster, namespace: str) -> Account:
@@ -117,21 +141,23 @@ def _account(cluster: Cluster, namespace: str) -> Account:
     return Account(access.server, access.authority, bearer)
 
 
-def _wait_until_ready(cluster: Cluster, api: CoreV1Api, namespace: str, timeout_s: float) -> None:
-    """Waits until the history server answers.
+def _wait_until_ready(cluster: Cluster, api: CoreV1Api, namespace: str, timeout_s: float) -> int:
+    """Waits until the history server answers; returns its port.
 
     Raises:
         HistoryError: There is none, or it does not in time.
     """
-    if config_map(api, namespace, "spark-history") is None:
+    found = config_map(api, namespace, _NAME)
+    if found is None:
         raise HistoryError(
             f"The cluster {cluster.name} has no history server: its cloud has no S3, or it was declared without.",
             remedy="Provision it with spark_history_state=present on a cloud with S3 in its catalogue.",
         )
-    pods = Pods(api, namespace, _SELECTOR)
+    pods = Pods(api, namespace, _selector(_NAME))
     reasons = pods.wait(lambda: "" if pods.ready() else "the history server is on its way", timeout_s, lambda _: None)
     if reasons is not None:
         raise HistoryError(
             f"The history server of {cluster.name} is not ready after {timeout_s:.0f} s.\n{reasons}\n",
             remedy="Mend that, and ask again.",
         )
+    return int(found["port"])

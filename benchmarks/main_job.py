@@ -14,17 +14,32 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 LOCALCLOUD = ROOT / "localcloud" / ".venv" / "bin" / "localcloud"
+# A notebook's first cells, the import of the package included; `plain` is PySpark on this machine, to compare.
 ATTACH = """
+import sys
 import time
-import astrok8s
 start = time.monotonic()
-for label in ("to the first result", "to the first result, again in one process"):
-    spark = astrok8s.attach("bench", quiet=True)
-    attached = time.monotonic() - start
-    spark.range(1_000_000).selectExpr("sum(id)").first()
-    print(f"attach, {label}: {time.monotonic() - start:.1f} s, of which {attached:.1f} s until attached", flush=True)
-    spark.stop()
-    start = time.monotonic()
+mode, label = sys.argv[1:]
+if mode == "plain":
+    from pyspark.sql import SparkSession
+    spark = SparkSession.builder.master("local[2]").getOrCreate()
+else:
+    import astrok8s
+    spark = astrok8s.attach("bench", mode=mode, quiet=True)
+attached = time.monotonic() - start
+spark.range(1_000_000).selectExpr("sum(id)").first()
+print(f"{label}: {time.monotonic() - start:.1f} s to the first result, {attached:.1f} s until attached", flush=True)
+spark.stop()
+"""
+# As after an hour in which nobody used it.
+STOPPED = """
+import sys
+import astrok8s
+from astrok8s import history
+from kubernetes import client
+account = history._account(astrok8s.get_cluster("bench"), "spark")
+apps = client.AppsV1Api(account.client().api_client)
+apps.patch_namespaced_deployment_scale("spark-connect", "spark", {"spec": {"replicas": 0}})
 """
 
 
@@ -35,6 +50,11 @@ def timed(label: str, command: Sequence[str]) -> None:
     if run.returncode != 0:
         raise SystemExit(f"{label} failed:\n{run.stdout}{run.stderr}")
     print(f"{label}: {time.monotonic() - start:.1f} s", flush=True)
+
+
+def attach(mode: str, label: str) -> None:
+    """Attaches in a process of its own, which prints how long it took."""
+    subprocess.run([sys.executable, "-c", ATTACH, mode, label], stderr=subprocess.DEVNULL, check=True)
 
 
 def main() -> None:
@@ -50,7 +70,12 @@ def main() -> None:
                 timed(
                     f"site.yml, {label}", [str(BIN / "ansible-playbook"), "site.yml", *variables, "-e", f"size={size}"]
                 )
-            subprocess.run([sys.executable, "-c", ATTACH], stderr=subprocess.DEVNULL, check=True)
+            attach("connect", "attach(mode='connect'), the server just declared")
+            attach("connect", "attach(mode='connect'), warm")
+            subprocess.run([sys.executable, "-c", STOPPED], check=True)
+            attach("connect", "attach(mode='connect'), the server ended")
+            attach("client", "attach(mode='client')")
+            attach("plain", "plain PySpark on this machine")
             timed("destroy.yml", [str(BIN / "ansible-playbook"), "playbooks/destroy.yml", *variables])
         finally:
             subprocess.run([str(LOCALCLOUD), "destroy", "--name", name], stdout=subprocess.DEVNULL, check=True)

@@ -25,7 +25,7 @@ from astrok8s._kubernetes import access_of
 
 service, lose = sys.argv[1], int(sys.argv[2])
 cluster = astrok8s.get_cluster("bench")
-spark = astrok8s.attach(cluster, quiet=True, conf={"spark.shuffle.service.enabled": service})
+spark = astrok8s.attach(cluster, mode="client", quiet=True, conf={"spark.shuffle.service.enabled": service})
 context = spark.sparkContext
 selector = f"spark-app-selector={context.applicationId},spark-role=executor"
 

@@ -58,11 +58,11 @@ def test_a_process_attaches_again_and_has_one_session(box: Box) -> None:
     run = python(
         box,
         """
-first = astrok8s.attach("one")
+first = astrok8s.attach("one", mode="client")
 print(first.range(100).selectExpr("sum(id)").first()[0])
 print(astrok8s.attach("one") is not None, first.sparkContext.applicationId)
 first.stop()
-second = astrok8s.attach(astrok8s.get_cluster("one"), conf={"spark.app.name": "second"})
+second = astrok8s.attach(astrok8s.get_cluster("one"), mode="client", conf={"spark.app.name": "second"})
 print(second.sparkContext.appName, second.sparkContext.applicationId)
 second.stop()
 """,
@@ -74,7 +74,8 @@ second.stop()
     assert renamed.startswith("second spark-")
     assert again.split()[1] != renamed.split()[1]
     # Its executors have gone with it.
-    executors = ("get", "pods", "--namespace=spark", "--selector=spark-role=executor", "--output=name")
+    selector = "--selector=spark-role=executor,astrok8s/server!=connect"
+    executors = ("get", "pods", "--namespace=spark", selector, "--output=name")
     pods = until(lambda: box.kubectl("one", *executors), lambda run: run.stdout == "")
     assert pods.returncode == 0
 
@@ -82,7 +83,8 @@ second.stop()
 def test_the_token_goes_with_a_process_that_is_killed(box: Box) -> None:
     temporary = box.folder / "killed"
     temporary.mkdir()
-    code = "import astrok8s, os, signal; astrok8s.attach('one'); print('here'); os.kill(os.getpid(), signal.SIGKILL)"
+    attach = "astrok8s.attach('one', mode='client')"
+    code = f"import astrok8s, os, signal; {attach}; print('here'); os.kill(os.getpid(), signal.SIGKILL)"
     run = box.run(sys.executable, "-u", "-c", code, OS_CLOUD=box.name, TMPDIR=str(temporary))
     assert run.stdout == "here\n", run.stderr
     until(lambda: box.run("find", str(temporary), "-name", "token"), lambda found: found.stdout == "")
@@ -97,7 +99,9 @@ def test_the_session_may_do_nothing_outside_its_namespace(box: Box) -> None:
     assert may("create", "pods", "spark")
     assert not may("create", "pods", "default")
     assert not may("get", "secrets", "spark")
-    assert not may("list", "nodes", "default")
+    assert not may("list", "pods", "default")
+    assert may("list", "nodes", "default")  # whose sizes executors' follow from
+    assert not may("get", "nodes", "default")
 
 
 CANNOT = [
@@ -111,14 +115,24 @@ CANNOT = [
         "ClusterNotReadyError",
         "The namespace default of the cluster has no ConfigMap astrok8s",
     ),
-    ("'one', executors=50", "AttachError", "50 executors on 1 nodes would have"),
+    ("'one', mode='client', executors=50", "AttachError", "50 executors on 1 nodes would have"),
     (
-        "'one', timeout_s=60, conf={'spark.kubernetes.container.image': 'astrok8s/spark:none'}",
+        "'one', mode='client', timeout_s=60, conf={'spark.kubernetes.container.image': 'astrok8s/spark:none'}",
         "AttachError",
         "astrok8s/spark:none",
     ),
     (
-        "'one', timeout_s=20, conf={'spark.kubernetes.executor.request.cores': '1000'}",
+        "'one', mode='client', timeout_s=20, conf={'spark.kubernetes.executor.label.a/b/c': 'x'}",
+        "AttachError",
+        "Kubernetes refuses their pods: Pod ",
+    ),
+    (
+        "'one', mode='client', timeout_s=20, conf={'spark.executor.memory': '900g'}",
+        "AttachError",
+        "fits on no node: 0/2 nodes are available: 1 Insufficient memory",
+    ),
+    (
+        "'one', mode='client', timeout_s=20, conf={'spark.kubernetes.executor.request.cores': '1000'}",
         "AttachError",
         "fits on no node: 0/2 nodes are available: 1 Insufficient cpu",
     ),
@@ -133,12 +147,27 @@ def test_what_keeps_from_attaching_is_told(box: Box, arguments: str, error: str,
     assert message in run.stderr
 
 
+def test_executors_that_could_not_reach_the_notebook_are_not_waited_for(box: Box) -> None:
+    nobody = ".".join(box.network.split(".")[:2]) + ".255.254"
+    run = python(box, f"astrok8s.attach('one', mode='client', conf={{'spark.driver.host': {nobody!r}}})")
+    assert (
+        f"AttachError: The pods of the cluster do not reach this machine at {nobody}, as executors must" in run.stderr
+    )
+    assert "or attach with mode='connect'." in run.stderr
+    ways = ("get", "pods", "--namespace=spark", "--selector=astrok8s/way", "--output=name")
+    until(lambda: box.kubectl("one", *ways), lambda run: run.stdout == "")
+
+
 def test_an_image_with_another_spark_is_refused(box: Box) -> None:
     changed = json.dumps({"data": {"sparkVersion": "3.5.0"}})
     patch = ("patch", "configmap", "astrok8s", "--namespace=spark", "--patch")
     assert box.kubectl("one", *patch, changed).returncode == 0
     run = python(box, "astrok8s.attach('one')")
     assert "has Spark 3.5.0, and this Python has pyspark 4.1.4. Install pyspark==3.5.0" in run.stderr
+    changed = json.dumps({"data": {"python": "3.14"}})
+    assert box.kubectl("one", *patch, changed).returncode == 0
+    run = python(box, "astrok8s.attach('one')")
+    assert "has Python 3.14, and this is Python 3.11: functions of one do not run in the other." in run.stderr
 
 
 def test_provision_mends_what_it_made_and_tells_what_it_cannot(box: Box) -> None:

@@ -19,7 +19,7 @@ def python(box: Box, code: str, **environment: str) -> subprocess.CompletedProce
 def session(box: Box, cluster: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Runs a session that computes something and prints its name."""
     code = f"""
-spark = astrok8s.attach({cluster!r})
+spark = astrok8s.attach({cluster!r}, mode="client")
 assert spark.range(100).count() == 100
 print(spark.sparkContext.applicationId)
 spark.stop()

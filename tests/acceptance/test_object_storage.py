@@ -64,7 +64,7 @@ from urllib.request import urlopen
 import astrok8s
 import pyspark
 
-spark = astrok8s.attach("first", quiet=True)
+spark = astrok8s.attach("first", mode="client", quiet=True)
 spark.range(1000).repartition(2).write.parquet("s3a://{BUCKET}/attached")
 told = {{"sum": spark.read.parquet("s3a://{BUCKET}/attached").groupBy().sum("id").first()[0]}}
 
@@ -106,7 +106,7 @@ spark.stop()
 
 names = dict(zip(("access.key", "secret.key"), json.loads(os.environ["THEIRS"])))
 theirs = {{f"spark.hadoop.fs.s3a.{{name}}": value for name, value in names.items()}}
-spark = astrok8s.attach("first", quiet=True, conf=theirs)
+spark = astrok8s.attach("first", mode="client", quiet=True, conf=theirs)
 try:
     told["theirs"] = spark.read.parquet("s3a://{BUCKET}/attached").count()
 except Exception as error:
@@ -116,7 +116,7 @@ print(json.dumps(told))
 """
 WITHOUT_KEY = """
 import astrok8s
-spark = astrok8s.attach("first")
+spark = astrok8s.attach("first", mode="client")
 print(spark.sparkContext.getConf().get("spark.hadoop.fs.s3a.endpoint"), spark.range(10).count())
 spark.stop()
 """

@@ -48,7 +48,7 @@ def box(box: Box) -> Box:
 
 
 def python(box: Box, code: str, **conf: str) -> subprocess.CompletedProcess[str]:
-    attach = f"import astrok8s\nspark = astrok8s.attach('one', conf={conf!r})\n"
+    attach = f"import astrok8s\nspark = astrok8s.attach('one', mode='client', conf={conf!r})\n"
     return box.run(sys.executable, "-c", attach + code, OS_CLOUD=box.name)
 
 
@@ -82,7 +82,7 @@ spark.stop()
 
 
 def test_executors_may_share_a_node(box: Box) -> None:
-    code = "spark = astrok8s.attach('one', executors=4); print(spark.range(100).count()); spark.stop()"
+    code = "spark = astrok8s.attach('one', mode='client', executors=4); print(spark.range(100).count()); spark.stop()"
     run = box.run(sys.executable, "-c", f"import astrok8s; {code}", OS_CLOUD=box.name)
     assert run.stdout == "100\n", run.stdout + run.stderr
 
@@ -136,7 +136,8 @@ def test_check_foretells_tracking_where_there_is_no_cluster(box: Box) -> None:
 def test_a_service_that_does_not_come_is_told_with_the_reason(box: Box) -> None:
     image = "docker.io/astrok8s/spark:none"
     assert box.playbook("site.yml", clusters=["one"], size=2, spark_base_image=image).returncode == 0
-    run = box.run(sys.executable, "-c", "import astrok8s; astrok8s.attach('one', timeout_s=20)", OS_CLOUD=box.name)
+    code = "import astrok8s; astrok8s.attach('one', mode='client', timeout_s=20)"
+    run = box.run(sys.executable, "-c", code, OS_CLOUD=box.name)
     assert "astrok8s.errors.AttachError: The shuffle service is not ready on all nodes after 20 s." in run.stderr
     assert image in run.stderr
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -97,7 +98,7 @@ def test_a_notebook_computes_on_it(box: Box) -> None:
     results = json.loads((output / "results.json").read_text())
     assert results["stars"] == 117_955
     assert [check["what"] for check in results["checks"] if not check["passed"]] == []
-    assert len(results["executors"]) == 2
+    assert results["executors"]  # one may do it all, before another is there
     assert (output / "colour-magnitude.png").stat().st_size > 50_000
     # Executors wrote the parts, the driver said that they are all there.
     kept = client(endpoint(box), key(box)).list_objects(bucket_name="night-1", prefix="hipparcos.parquet/")
@@ -105,12 +106,22 @@ def test_a_notebook_computes_on_it(box: Box) -> None:
     assert {name.split("-")[0] for name in names} == {"part", "_SUCCESS"}
 
 
-def test_its_session_is_in_the_history(box: Box) -> None:
-    code = "import astrok8s; print([(a.name, a.completed) for a in astrok8s.get_cluster('first').history()])"
-    # The server may have seen its log before its end.
+def python(box: Box, code: str) -> subprocess.CompletedProcess[str]:
+    return box.run(str(SITE_BIN / "python"), "-c", f"import astrok8s\n{code}", OS_CLOUD=box.name)
+
+
+def test_a_notebook_can_be_the_driver_itself(box: Box) -> None:
+    attach = "spark = astrok8s.attach('first', mode='client', executors=1, quiet=True)"
+    run = python(box, f"{attach}; print(spark.sparkContext.parallelize(range(10)).sum()); spark.stop()")
+    assert run.stdout == "45\n", run.stderr
+
+
+def test_the_sessions_are_in_the_history(box: Box) -> None:
+    code = "print(sorted((a.name, a.completed) for a in astrok8s.get_cluster('first').history()))"
+    # The history server may have seen a log before its end; the server of Spark Connect goes on.
     until(
-        lambda: box.run(str(SITE_BIN / "python"), "-c", code, OS_CLOUD=box.name),
-        lambda run: run.stdout == "[('astrok8s first', True)]\n",
+        lambda: python(box, code),
+        lambda run: run.stdout == "[('astrok8s connect', False), ('astrok8s first', True)]\n",
     )
 
 

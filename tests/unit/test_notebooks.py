@@ -9,6 +9,7 @@ import nbformat
 import pytest
 
 from astrok8s import load_options
+from astrok8s._environment import _OF_IMAGE
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -50,10 +51,10 @@ def test_there_is_one_version_of_spark() -> None:
     version = load_options()["spark_base_version"].default
     dependencies = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     assert re.findall(r"^ARG SPARK_VERSION=(\S+)", (IMAGE / "Containerfile").read_text(), re.MULTILINE) == [version]
-    assert [line for line in dependencies if line.startswith("pyspark")] == [f"pyspark=={version}"]
+    assert [line for line in dependencies if line.startswith("pyspark")] == [f"pyspark[connect]=={version}"]
 
 
 def test_executors_have_the_packages_of_the_notebook() -> None:
     pins = [line.split("==") for line in (IMAGE / "requirements.txt").read_text().splitlines() if "==" in line]
-    assert {"numpy", "pandas", "pyarrow"} == {name for name, _ in pins}
+    assert {name for name, _ in pins} | {"pyspark", "py4j"} == _OF_IMAGE
     assert dict(pins) == {name: locked(name) for name, _ in pins}

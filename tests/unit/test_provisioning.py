@@ -64,8 +64,13 @@ def test_the_error_of_a_role_arrives_typed() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"mode": "telepathy"}, "There is no mode 'telepathy' to attach in. Give one of: client."),
-        ({"executors": 0}, "There cannot be 0 executors."),
+        ({"mode": "telepathy"}, "There is no mode 'telepathy' to attach in. Give one of: connect, client."),
+        ({"executors": 0, "mode": "client"}, "There cannot be 0 executors."),
+        ({"executors": 2}, "A session of Spark Connect cannot have 2 executors: it shares those of its server."),
+        (
+            {"conf": {"spark.executor.memory": "9g"}},
+            "spark.executor.memory cannot be set for a session of Spark Connect",
+        ),
         ({"token_hours": 0.1}, "A token cannot be valid for 0.1 hours."),
     ],
 )

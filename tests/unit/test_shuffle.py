@@ -1,24 +1,19 @@
 """What a session is told of the shuffle of its cluster."""
 
-import pytest
+from pathlib import Path
 
-from astrok8s._shuffle import is_on, properties
+from astrok8s._shuffle import properties
 
-TRACKING = {"service": "tracking", "trackingMinutes": "30", "fallback": ""}
+FILE = "spark.kubernetes.executor.podTemplateFile"
 
 
 def test_a_cluster_without_either_is_told_nothing() -> None:
     assert properties({}) == {}
 
 
-def test_files_are_handed_on_to_s3_only_where_there_is_s3() -> None:
-    fallback = "spark.storage.decommission.fallbackStorage.path"
-    assert fallback not in properties(TRACKING)
-    assert properties(TRACKING | {"fallback": "s3a://spark-shuffle/"})[fallback] == "s3a://spark-shuffle/"
-    assert properties(TRACKING)["spark.dynamicAllocation.shuffleTracking.timeout"] == "30m"
-
-
-@pytest.mark.parametrize("value", ["true", "True", " TRUE ", True])
-def test_a_property_is_on_as_spark_or_python_writes_it(value: str) -> None:
-    assert is_on({"on": value}, "on")
-    assert not is_on({"off": "false", "no": "yes"}, "off", default=True)
+def test_executors_get_the_template_that_the_cluster_has() -> None:
+    found = {"service": "external", "session.conf": "spark.shuffle.service.port 7337\n", "executor.yaml": "kind: Pod\n"}
+    told = properties(found)
+    assert Path(told.pop(FILE)).read_text() == "kind: Pod\n"
+    assert told == {"spark.shuffle.service.port": "7337"}
+    assert FILE not in properties({"service": "tracking", "session.conf": "spark.decommission.enabled true\n"})

@@ -1,4 +1,5 @@
 import pytest
+from ansible_collections.astrok8s.magnum.plugins.module_utils.sizing import amount, room_on_any
 
 from astrok8s import AttachError
 from astrok8s._sizing import Room, executor_properties, executor_room
@@ -35,3 +36,21 @@ def test_spark_gets_the_room_as_heap_and_overhead() -> None:
         "spark.executor.memory": "2457m",
         "spark.executor.memoryOverhead": "1639m",
     }
+
+
+@pytest.mark.parametrize(
+    ("quantity", "number"), [("2", 2), ("1900m", 1.9), ("24572Mi", 24572 * 2**20), ("5G", 5e9), ("0.5", 0.5)]
+)
+def test_quantities_of_kubernetes_are_read(quantity: str, number: float) -> None:
+    assert amount(quantity) == pytest.approx(number)
+
+
+def test_what_is_no_quantity_is_refused() -> None:
+    with pytest.raises(ValueError, match="'4 GB' is no quantity of Kubernetes"):
+        amount("4 GB")
+
+
+def test_an_executor_of_the_server_fits_on_every_worker_beside_the_servers() -> None:
+    room = room_on_any([{"cpu": "8", "memory": "64Gi"}, {"cpu": "2", "memory": "4Gi"}])
+    assert (room.cores, room.mib) == pytest.approx((1.2, 1638.4))
+    assert room_on_any([{"cpu": "1", "memory": "2Gi"}]) == Room(cores=0.4, mib=1024)

@@ -5,10 +5,10 @@
 
 DOCUMENTATION = r"""
 module: bucket
-short_description: A bucket of the cloud's object storage, and the user's key to it
+short_description: The user's key of the cloud's object storage, and a bucket of it
 version_added: 0.1.0
 description:
-  - Makes a bucket in the project where there is none. It is never removed, and never emptied.
+  - Makes a bucket in the project where there is none, if one is named. It is never removed, and never emptied.
   - Tells how S3 reaches it, with a key that Keystone keeps for the user; it makes one where the user has none. Set
     C(no_log).
   - A cloud without S3 in its catalogue is no error, but has no bucket.
@@ -21,9 +21,8 @@ attributes:
     support: full
 options:
   name:
-    description: The name of the bucket.
+    description: The name of the bucket; none if left out.
     type: str
-    required: true
 """
 
 EXAMPLES = r"""
@@ -55,8 +54,8 @@ from ..module_utils.errors import MagnumError
 from ..module_utils.storage import check_bucket, check_bucket_name, key, make_bucket, s3
 
 
-def present(connection: Any, name: str, *, check_mode: bool) -> dict[str, Any]:
-    """Makes sure that a bucket is there.
+def present(connection: Any, name: str | None, *, check_mode: bool) -> dict[str, Any]:
+    """Makes sure that a bucket is there, if one is named.
 
     Returns:
         What the module returns, but for the error.
@@ -64,8 +63,8 @@ def present(connection: Any, name: str, *, check_mode: bool) -> dict[str, Any]:
     where = s3(connection)
     if where is None:
         return {"changed": False, "s3": {}}
-    missing = not check_bucket(connection, name)
-    if missing and not check_mode:
+    missing = name is not None and not check_bucket(connection, name)
+    if name is not None and missing and not check_mode:
         make_bucket(connection, name)
     own = key(connection, make=not check_mode)
     keys = {"access_key": own.access if own else "", "secret_key": own.secret if own else ""}
@@ -75,11 +74,12 @@ def present(connection: Any, name: str, *, check_mode: bool) -> dict[str, Any]:
 def main() -> None:
     """Runs the module."""
     module = AnsibleModule(
-        argument_spec={"cloud": {"type": "str", "required": True}, "name": {"type": "str", "required": True}},
+        argument_spec={"cloud": {"type": "str", "required": True}, "name": {"type": "str"}},
         supports_check_mode=True,
     )
     try:
-        check_bucket_name(module.params["name"])
+        if module.params["name"] is not None:
+            check_bucket_name(module.params["name"])
         connection = connect(module.params["cloud"])
         result = present(connection, module.params["name"], check_mode=module.check_mode)
     except MagnumError as error:

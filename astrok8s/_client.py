@@ -1,0 +1,172 @@
+"""Sessions of client mode: the driver is this process, and executors are pods of the cluster."""
+
+import getpass
+import re
+import secrets
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from astrok8s import _driver, _shuffle, _storage
+from astrok8s._environment import ALIAS, PYTHON
+from astrok8s._kubernetes import Access, Account, CoreV1Api, SparkBase, config_map, session_conf, token
+from astrok8s._pods import Pods
+from astrok8s._sizing import executor_properties, executor_room, rooms
+from astrok8s._watch import Watch
+from astrok8s._way import WayBack
+from astrok8s.errors import AttachError
+
+if TYPE_CHECKING:
+    from pyspark import SparkContext
+    from pyspark.sql import SparkSession
+
+    from astrok8s.clusters import Cluster
+
+_LOOK_S = 2
+
+
+def attach(
+    cluster: "Cluster",
+    connection: Any,
+    access: Access,
+    api: CoreV1Api,
+    base: SparkBase,
+    *,
+    executors: int | None,
+    conf: Mapping[str, str],
+    packages: str | None,
+    token_hours: float,
+    timeout_s: float,
+    say: Callable[[str], None],
+) -> "SparkSession":
+    """Returns a session with this process as its driver.
+
+    Args:
+        cluster: The cluster.
+        connection: An openstacksdk connection to its cloud, authenticated.
+        access: Where its API is.
+        api: Its API, as its administrator.
+        base: What it tells of Spark in it.
+        executors: As of `astrok8s.attach`.
+        conf: As of `astrok8s.attach`.
+        packages: The address of an archive of `astrok8s._environment`.
+        token_hours: As of `astrok8s.attach`.
+        timeout_s: As of `astrok8s.attach`.
+        say: Is told what is waited for.
+
+    Raises:
+        OptionError: The properties ask for what cannot work on the cluster.
+        AttachError: There is no session, and why.
+    """
+    here = access.local_address()
+    shuffle = _shuffle.settings(api, base.namespace, conf)
+    count, nodes = executors or max(1, cluster.size), rooms(api)
+    key = _storage.key_properties(connection, base.conf, say)
+    wanted = {
+        "spark.app.name": f"astrok8s {cluster.name}",
+        **_driver.properties(access, bearer := token(api, base, token_hours), here, cluster.uuid),
+        **_executors(base, cluster.name, count, dynamic=_shuffle.is_on(conf, _shuffle.DYNAMIC)),
+        **executor_properties(executor_room(nodes, count)),
+        **base.conf,
+        **key,
+        **_shuffle.properties(shuffle),
+        **(_history(connection, api, base, say) if key else {}),
+        **({"spark.archives": f"{packages}#{ALIAS}"} if packages else {}),
+        **conf,
+    }
+    _shuffle.wait(api, base.namespace, shuffle, len(nodes), timeout_s, say)
+    say(f"starting Spark {base.spark_version} as {base.service_account} in {base.namespace}")
+    account = Account(access.server, access.authority, bearer)
+    way = WayBack(account, base, wanted["spark.driver.host"], wanted["spark.driver.bindAddress"])
+    python = PYTHON if packages else "python3"
+    session = _driver.start(wanted, python, _shuffle.secret(api, base.namespace, shuffle))
+    try:
+        _wait_for_executors(session, api, base, way, timeout_s, say)
+    except BaseException:
+        session.stop()
+        raise
+    _tell_what_keeps_executors(session.sparkContext, account, base)
+    return session
+
+
+def _tell_what_keeps_executors(context: "SparkContext", account: Account, base: SparkBase) -> None:
+    """Looks now and then, until the session ends, whether a job waits and there is no executor."""
+    from py4j.protocol import Py4JError
+
+    watch = Watch(Pods(account.client(), base.namespace, _executors_of(context), _driver.log))
+    tracker = context.statusTracker()
+
+    def look() -> None:
+        with suppress(Py4JError, OSError):  # which is the end of the session
+            while not _driver.is_over(context):
+                watch.see(bool(tracker.getActiveJobsIds()) and not _driver.executors_here(context))
+                time.sleep(_LOOK_S)
+
+    threading.Thread(target=look, name="executors", daemon=True).start()
+
+
+def _executors_of(context: "SparkContext") -> str:
+    return f"spark-app-selector={context.applicationId},spark-role=executor"
+
+
+def _history(connection: Any, api: CoreV1Api, base: SparkBase, say: Callable[[str], None]) -> dict[str, str]:
+    """Returns Spark's properties for an event log, where the cluster has a history server."""
+    return _storage.event_log(connection, session_conf(config_map(api, base.namespace, "spark-history")), say)
+
+
+def _executors(base: SparkBase, cluster: str, count: int, *, dynamic: bool) -> dict[str, str]:
+    """Returns Spark's properties for the executors, but for their size."""
+    word = re.sub(r"[^a-z0-9]+", "-", cluster.lower()).strip("-")[:30]
+    return {
+        # Spark would start with as many instances, too: dynamic ones come when there is work.
+        "spark.dynamicAllocation.maxExecutors" if dynamic else "spark.executor.instances": str(count),
+        "spark.kubernetes.allocation.batch.size": str(count),
+        "spark.kubernetes.container.image": base.image,
+        # That a pod was deleted by force, or with its node, nobody tells Spark: it sees so when it asks.
+        "spark.kubernetes.executor.apiPollingInterval": "3s",
+        "spark.kubernetes.container.image.pullPolicy": "IfNotPresent",
+        "spark.kubernetes.executor.podNamePrefix": f"{word}-{secrets.token_hex(3)}",
+        "spark.kubernetes.namespace": base.namespace,
+        "spark.kubernetes.executor.label.astrok8s/user": re.sub(r"[^A-Za-z0-9]+", "-", getpass.getuser()).strip("-")[
+            :63
+        ],
+    }
+
+
+def _wait_for_executors(
+    session: "SparkSession",
+    api: CoreV1Api,
+    base: SparkBase,
+    way: WayBack,
+    timeout_s: float,
+    say: Callable[[str], None],
+) -> None:
+    """Waits until all executors have registered; dynamic ones come when there is work.
+
+    Raises:
+        AttachError: They have not in time, with what is wrong with their pods; or they could not.
+    """
+    context = session.sparkContext
+    properties = dict(context.getConf().getAll())
+    if _shuffle.is_on(properties, _shuffle.DYNAMIC):
+        way.check()
+        return
+    wanted = int(properties["spark.executor.instances"])
+
+    def lacking() -> str:
+        there = 0 if _driver.is_over(context) else _driver.executors_here(context)
+        return "" if there >= wanted else f"{there} of {wanted} executors are here"
+
+    pods = Pods(api, base.namespace, _executors_of(context), _driver.log)
+    reasons = pods.wait(lacking, timeout_s, say, lambda: _driver.is_over(context) or way.is_closed())
+    if reasons is not None:
+        if way.is_closed():
+            way.check()
+        over = "Spark gave up" if _driver.is_over(context) else f"not all within {timeout_s:.0f} s"
+        raise AttachError(
+            f"The {wanted} executors did not come: {over}.\n{reasons}\n",
+            remedy="Mend that (fewer executors, a larger cluster, another image, a firewall that lets them reach the "
+            "driver), and attach again.",
+        )

@@ -1,0 +1,40 @@
+"""Tells why a job that runs gets nowhere: Spark would wait without a word."""
+
+import sys
+import time
+from contextlib import suppress
+
+from astrok8s._pods import Pods
+
+_PATIENCE_S = 12  # an executor takes five to eight seconds to start
+
+
+class Watch:
+    """Looks at the pods of executors, once a job has waited for long; says each reason once.
+
+    Args:
+        pods: The executors.
+    """
+
+    def __init__(self, pods: Pods) -> None:
+        self._pods = pods
+        self._since: float | None = None
+        self._told: set[str] = set()
+
+    def see(self, waits: bool) -> None:
+        """Is told, every now and then, whether there are tasks and none of them runs."""
+        if not waits:
+            self._since = None
+            return
+        self._since = self._since or time.monotonic()
+        if time.monotonic() - self._since < _PATIENCE_S:
+            return
+        self._since = None
+        # Whatever goes wrong here is no reason for a job to fail.
+        with suppress(Exception):
+            for reason in self._pods.why_missing():
+                # Pods that take each other's place have other names, and the same reason.
+                what = reason.partition(" ")[2]
+                if what not in self._told:
+                    self._told.add(what)
+                    sys.stderr.write(f"astrok8s: the job waits for executors: {reason}\n")
