@@ -99,6 +99,24 @@ print(spark.sql("select count(*) from mine").first()[0], spark.conf.get("spark.s
     assert told == [[str(number), str(number)] for number in range(1, 11)]
 
 
+def test_a_small_question_does_not_wait_for_a_long_job(box: Box) -> None:
+    own = box.environment | {"OS_CLOUD": box.name}
+    attach = "import astrok8s, sys, time\nspark = astrok8s.attach('one', quiet=True)\n"
+    rest = """
+from pyspark.sql.functions import udf
+slow = udf(lambda number: (time.sleep(1), number)[1], "long")
+print("begins", flush=True)
+spark.range(0, 60, 1, 60).select(slow("id")).collect()
+"""
+    with subprocess.Popen([sys.executable, "-c", attach + rest], env=own, text=True, stdout=subprocess.PIPE) as long:
+        assert long.stdout
+        assert long.stdout.readline() == "begins\n"
+        small = python(box, "print(spark.range(0, 4, 1, 4).count())")
+        assert small.stdout == "4\n", small.stderr
+        assert long.poll() is None
+        long.kill()
+
+
 @pytest.fixture(scope="module")
 def api(box: Box, cluster: str) -> str:
     """The address of the cluster's Kubernetes API."""
@@ -210,10 +228,10 @@ def test_a_job_that_gets_no_executor_says_why(box: Box, cluster: str) -> None:
     assert box.playbook("site.yml", clusters=[cluster], size=2, spark_connect_conf=conf).returncode == 0
     attach = "import astrok8s\nspark = astrok8s.attach('one', quiet=True)\nspark.range(9).toPandas()"
     own = box.environment | {"OS_CLOUD": box.name}
-    waits = subprocess.Popen([sys.executable, "-c", attach], env=own, text=True, stderr=subprocess.PIPE)
-    assert waits.stderr
-    told = next(line for line in waits.stderr if "astrok8s:" in line)
-    waits.kill()
+    with subprocess.Popen([sys.executable, "-c", attach], env=own, text=True, stderr=subprocess.PIPE) as waits:
+        assert waits.stderr
+        told = next(line for line in waits.stderr if "astrok8s:" in line)
+        waits.kill()
     assert told.startswith("astrok8s: the job waits for executors: connect-")
     assert "fits on no node: 0/3 nodes are available: " in told
     assert "2 Insufficient cpu" in told

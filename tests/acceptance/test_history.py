@@ -67,7 +67,7 @@ open_ = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
 cluster = astrok8s.get_cluster("new")
 base = cluster.history_url()
 assert cluster.history_url() == base
-ended = cluster.history()[0].id
+ended = next(a.id for a in cluster.history() if a.completed)
 print(open_(f"{base}/history/{ended}/jobs/").read().decode())
 """
     run = python(box, code)

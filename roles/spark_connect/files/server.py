@@ -40,7 +40,7 @@ def main() -> None:
     """Runs the server until it ends, or nobody has used it for a while."""
     properties = own_properties() | session_properties()  # what is declared wins
     without = {name: value for name, value in properties.items() if not name.startswith("spark.eventLog.")}
-    if without != properties and not answers(properties["spark.hadoop.fs.s3a.endpoint"]):
+    if without != properties and not answers(properties.get("spark.hadoop.fs.s3a.endpoint", "")):
         say("object storage does not answer: this server's sessions will not be in the history")
         properties = without
     server = start(properties)
@@ -95,12 +95,12 @@ def takes_pods(node: Mapping[str, Any]) -> bool:
 
 
 def answers(url: str) -> bool:
-    """Returns whether there is a web server, whatever it says."""
+    """Returns whether there is a web server, whatever it says; there is none without an address."""
     try:
         urlopen(url, timeout=ANSWER_S).close()  # noqa: S310 - the address is the cloud's
     except HTTPError:
         return True
-    except OSError:
+    except (OSError, ValueError):
         return False
     return True
 
@@ -169,7 +169,10 @@ def watch(server: "subprocess.Popen[bytes]") -> None:
         elif idle_s and time.monotonic() - used > idle_s:
             say(f"nobody was connected for {idle_s / 60:g} minutes: ending until somebody attaches")
             deployment = f"/apis/apps/v1/namespaces/{os.environ['NAMESPACE']}/deployments/spark-connect/scale"
-            ask(deployment, {"spec": {"replicas": 0}})
+            try:
+                ask(deployment, {"spec": {"replicas": 0}})
+            except OSError as error:
+                say(f"Kubernetes does not answer; trying again later: {error}")
             used = time.monotonic()
         time.sleep(POLL_S)
 
