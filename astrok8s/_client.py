@@ -72,7 +72,7 @@ def attach(
         **base.conf,
         **key,
         **_shuffle.properties(shuffle),
-        **(_history(connection, api, base, say) if key else {}),
+        **(_history(connection, api, base, conf, say) if key else {}),
         **({"spark.archives": f"{packages}#{ALIAS}"} if packages else {}),
         **conf,
     }
@@ -111,8 +111,13 @@ def _executors_of(context: "SparkContext") -> str:
     return f"spark-app-selector={context.applicationId},spark-role=executor"
 
 
-def _history(connection: Any, api: CoreV1Api, base: SparkBase, say: Callable[[str], None]) -> dict[str, str]:
+def _history(
+    connection: Any, api: CoreV1Api, base: SparkBase, conf: Mapping[str, str], say: Callable[[str], None]
+) -> dict[str, str]:
     """Returns Spark's properties for an event log, where the cluster has a history server."""
+    if _storage.KEY in conf:
+        say("this session will not be in the history: conf names a key of its own")
+        return {}
     return _storage.event_log(connection, session_conf(config_map(api, base.namespace, "spark-history")), say)
 
 

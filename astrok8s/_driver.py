@@ -87,18 +87,20 @@ def session_here(cluster_uuid: str) -> "SparkSession | None":
 
 
 def is_over(context: "SparkContext") -> bool:
-    """Returns whether a session has ended by itself, as when its executors failed too often."""
+    """Returns whether a session has ended, perhaps by itself, as when its executors failed too often."""
     from py4j.protocol import Py4JError
 
+    java = context._jsc  # another thread may stop the session meanwhile
     try:
-        return bool(context._jsc.sc().isStopped())
+        return java is None or bool(java.sc().isStopped())
     except (Py4JError, OSError):
         return True
 
 
 def executors_here(context: "SparkContext") -> int:
     """Returns how many executors have registered."""
-    return len(context._jsc.sc().statusTracker().getExecutorInfos()) - 1  # the driver is counted, too
+    java = context._jsc
+    return len(java.sc().statusTracker().getExecutorInfos()) - 1 if java else 0  # the driver is counted, too
 
 
 def log() -> str:

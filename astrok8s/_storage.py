@@ -3,6 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+KEY = "spark.hadoop.fs.s3a.access.key"
+"""The name of a key of object storage, as Spark knows it."""
+
 _LOG = "spark.eventLog.dir"
 
 
@@ -24,7 +27,7 @@ def key_properties(connection: Any, base: Mapping[str, str], say: Callable[[str]
     except MagnumError as error:
         say(f"going on without a key of object storage, which conf may name: {error}")
         return {}
-    return {"spark.hadoop.fs.s3a.access.key": key.access, "spark.hadoop.fs.s3a.secret.key": key.secret} if key else {}
+    return {KEY: key.access, "spark.hadoop.fs.s3a.secret.key": key.secret} if key else {}
 
 
 def event_log(connection: Any, conf: Mapping[str, str], say: Callable[[str], None]) -> dict[str, str]:
