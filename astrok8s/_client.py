@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from astrok8s import _driver, _shuffle, _storage
 from astrok8s._environment import ALIAS, PYTHON
-from astrok8s._kubernetes import Access, Account, CoreV1Api, SparkBase, config_map, session_conf, token
+from astrok8s._kubernetes import Account, CoreV1Api, SparkBase, config_map, session_conf
 from astrok8s._pods import Pods
 from astrok8s._sizing import executor_properties, executor_room, rooms
 from astrok8s._watch import Watch
@@ -30,14 +30,13 @@ _LOOK_S = 2
 def attach(
     cluster: "Cluster",
     connection: Any,
-    access: Access,
+    account: Account,
     api: CoreV1Api,
     base: SparkBase,
     *,
     executors: int | None,
     conf: Mapping[str, str],
     packages: str | None,
-    token_hours: float,
     timeout_s: float,
     say: Callable[[str], None],
 ) -> "SparkSession":
@@ -46,13 +45,12 @@ def attach(
     Args:
         cluster: The cluster.
         connection: An openstacksdk connection to its cloud, authenticated.
-        access: Where its API is.
+        account: Who attaches.
         api: Its API, as its administrator.
         base: What it tells of Spark in it.
         executors: As of `astrok8s.attach`.
         conf: As of `astrok8s.attach`.
         packages: The address of an archive of `astrok8s._environment`.
-        token_hours: As of `astrok8s.attach`.
         timeout_s: As of `astrok8s.attach`.
         say: Is told what is waited for.
 
@@ -60,14 +58,14 @@ def attach(
         OptionError: The properties ask for what cannot work on the cluster.
         AttachError: There is no session, and why.
     """
-    here = access.local_address()
+    here = account.local_address()
     shuffle = _shuffle.settings(api, base.namespace, conf)
     count, nodes = executors or max(1, cluster.size), rooms(api)
     key = _storage.key_properties(connection, base.conf, say)
     wanted = {
         "spark.app.name": f"astrok8s {cluster.name}",
-        **_driver.properties(access, bearer := token(api, base, token_hours), here, cluster.uuid),
-        **_executors(base, cluster.name, count, dynamic=_shuffle.is_on(conf, _shuffle.DYNAMIC)),
+        **_driver.properties(account, here, cluster.uuid),
+        **_executors(cluster.name, count, dynamic=_shuffle.is_on(conf, _shuffle.DYNAMIC)),
         **executor_properties(executor_room(nodes, count)),
         **base.conf,
         **key,
@@ -78,7 +76,6 @@ def attach(
     }
     _shuffle.wait(api, base.namespace, shuffle, len(nodes), timeout_s, say)
     say(f"starting Spark {base.spark_version} as {base.service_account} in {base.namespace}")
-    account = Account(access.server, access.authority, bearer)
     way = WayBack(account, base, wanted["spark.driver.host"], wanted["spark.driver.bindAddress"])
     python = PYTHON if packages else "python3"
     session = _driver.start(wanted, python, _shuffle.secret(api, base.namespace, shuffle))
@@ -92,7 +89,7 @@ def attach(
 
 
 def _tell_what_keeps_executors(context: "SparkContext", account: Account, base: SparkBase) -> None:
-    """Looks now and then, until the session ends, whether a job waits and there is no executor."""
+    """Looks now and then, until the session ends, whether a job has tasks and none of them runs."""
     from py4j.protocol import Py4JError
 
     watch = Watch(Pods(account.client(), base.namespace, _executors_of(context), _driver.log))
@@ -101,7 +98,9 @@ def _tell_what_keeps_executors(context: "SparkContext", account: Account, base: 
     def look() -> None:
         with suppress(Py4JError, OSError):  # which is the end of the session
             while not _driver.is_over(context):
-                watch.see(bool(tracker.getActiveJobsIds()) and not _driver.executors_here(context))
+                stages = [tracker.getStageInfo(stage) for stage in tracker.getActiveStageIds()]
+                # Executors are no sign: Spark keeps one that is lost until Kubernetes, if it answers, has said why.
+                watch.see(bool(stages) and not any(stage and stage.numActiveTasks for stage in stages))
                 time.sleep(_LOOK_S)
 
     threading.Thread(target=look, name="executors", daemon=True).start()
@@ -121,19 +120,14 @@ def _history(
     return _storage.event_log(connection, session_conf(config_map(api, base.namespace, "spark-history")), say)
 
 
-def _executors(base: SparkBase, cluster: str, count: int, *, dynamic: bool) -> dict[str, str]:
+def _executors(cluster: str, count: int, *, dynamic: bool) -> dict[str, str]:
     """Returns Spark's properties for the executors, but for their size."""
     word = re.sub(r"[^a-z0-9]+", "-", cluster.lower()).strip("-")[:30]
     return {
         # Spark would start with as many instances, too: dynamic ones come when there is work.
         "spark.dynamicAllocation.maxExecutors" if dynamic else "spark.executor.instances": str(count),
         "spark.kubernetes.allocation.batch.size": str(count),
-        "spark.kubernetes.container.image": base.image,
-        # That a pod was deleted by force, or with its node, nobody tells Spark: it sees so when it asks.
-        "spark.kubernetes.executor.apiPollingInterval": "3s",
-        "spark.kubernetes.container.image.pullPolicy": "IfNotPresent",
         "spark.kubernetes.executor.podNamePrefix": f"{word}-{secrets.token_hex(3)}",
-        "spark.kubernetes.namespace": base.namespace,
         "spark.kubernetes.executor.label.astrok8s/user": re.sub(r"[^A-Za-z0-9]+", "-", getpass.getuser()).strip("-")[
             :63
         ],

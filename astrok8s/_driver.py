@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from astrok8s._kubernetes import Access
+from astrok8s import _classes
+from astrok8s._kubernetes import Account
 from astrok8s._private import folder, write
 from astrok8s.errors import AttachError
 
@@ -109,36 +110,35 @@ def log() -> str:
     return path.read_text(errors="replace") if path.exists() else ""
 
 
-def properties(access: Access, bearer: str, here: str, cluster_uuid: str) -> dict[str, str]:
+def properties(account: Account, here: str, cluster_uuid: str) -> dict[str, str]:
     """Returns Spark's properties for a driver in this process.
 
     Args:
-        access: Where the API of the cluster is.
-        bearer: The token of the service account.
+        account: Who attaches.
         here: This machine's address as executors see it.
         cluster_uuid: The cluster.
+
+    Raises:
+        AttachError: There is no Java that Spark runs on.
     """
     private = folder()
     log4j = write(private / "log4j2.properties", _LOG4J.replace("FILE", str(private / _LOG)).encode())
     return {
         _CLUSTER: cluster_uuid,
-        "spark.master": f"k8s://{access.server}",
+        "spark.master": f"k8s://{account.server}",
         "spark.submit.deployMode": "client",
         "spark.driver.host": here,
         "spark.driver.bindAddress": here,
         # fabric8, Spark's client of Kubernetes, would add what the user's own kubeconfig says.
-        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={log4j} -Dkubernetes.auth.tryKubeConfig=false",
-        "spark.kubernetes.authenticate.caCertFile": write(private / "ca.crt", access.authority),
+        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={log4j} -Dkubernetes.auth.tryKubeConfig=false "
+        + _classes.options(_spark_home() / "jars", _java()),
+        "spark.kubernetes.authenticate.caCertFile": write(private / "ca.crt", account.authority),
         # A file, since properties are on the JVM's command line, which everyone on the machine can read.
-        "spark.kubernetes.authenticate.oauthTokenFile": write(private / "token", bearer.encode()),
-        # Whoever reaches a driver or an executor could ask for what it knows, keys among it, or give it work.
-        "spark.authenticate": "true",
-        "spark.network.crypto.enabled": "true",
+        "spark.kubernetes.authenticate.oauthTokenFile": write(private / "token", account.bearer.encode()),
         "spark.ui.port": "0",
         "spark.ui.showConsoleProgress": "false",
         # We wait for executors ourselves: Spark waits without a word, and goes on without them.
         "spark.scheduler.minRegisteredResourcesRatio": "0",
-        "spark.sql.execution.arrow.pyspark.enabled": "true",
     }
 
 
@@ -158,7 +158,6 @@ def start(wanted: Mapping[str, str], python: str, secret: str | None = None) -> 
     from pyspark.errors import PySparkException
     from pyspark.sql import SparkSession
 
-    _check_java()
     # Hadoop's, which may be keys, are not on the JVM's command line: it gets them once it runs, and what needs them.
     shown = [
         (name, value) for name, value in wanted.items() if not name.startswith(("spark.hadoop.", "spark.archives"))
@@ -196,11 +195,17 @@ def _share(secret: str) -> None:
     jvm.org.apache.hadoop.security.UserGroupInformation.getCurrentUser().addCredentials(credentials)
 
 
-def _check_java() -> None:
-    """Checks that Spark finds a Java that it runs on, where it looks: JAVA_HOME, then PATH.
+def _spark_home() -> Path:
+    import pyspark
+
+    return Path(pyspark.__file__).parent
+
+
+def _java() -> str:
+    """Returns what the Java says that it is which Spark finds: at JAVA_HOME, then on PATH.
 
     Raises:
-        AttachError: It does not.
+        AttachError: There is none, or Spark does not run on it.
     """
     remedy = f"Install Java {_OLDEST_JAVA} (apt-get install openjdk-17-jre-headless), or set JAVA_HOME to one."
     home = os.environ.get("JAVA_HOME")
@@ -212,6 +217,7 @@ def _check_java() -> None:
     version = re.search(r'version "(?:1\.)?(\d+)', told)
     if version is None or int(version[1]) < _OLDEST_JAVA:
         raise AttachError(f"Spark's driver needs Java {_OLDEST_JAVA}, and {java} says: {told.strip()}.", remedy=remedy)
+    return told
 
 
 def _forget_session() -> None:
@@ -228,11 +234,9 @@ def _forget_session() -> None:
 @contextmanager
 def _environment(python: str) -> Iterator[None]:
     """Sets what Spark's launcher reads, while it starts."""
-    import pyspark
-
     ours = {
         "PYSPARK_PYTHON": python,
-        "SPARK_HOME": str(Path(pyspark.__file__).parent),
+        "SPARK_HOME": str(_spark_home()),
         "SPARK_LOCAL_IP": "127.0.0.1",  # the web UI has no password; the driver has an address of its own
     }
     dropped = ("SPARK_CONF_DIR", "PYSPARK_SUBMIT_ARGS", "SPARK_CONNECT_MODE_ENABLED")

@@ -4,7 +4,6 @@ An archive holds packages and a program `bin/python`, the image's own Python wit
 does not matter where Python is installed here and there, but for its minor version.
 """
 
-import os
 import re
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from astrok8s._private import cache
 from astrok8s.errors import AttachError, OptionError
 
 ALIAS = "environment"
@@ -73,12 +73,10 @@ def archive(environment: str, say: Callable[[str], None]) -> Path:
     """
     text = _listing() if environment == "here" else Path(environment).read_text(encoding="utf-8")
     key = sha256(f"{sys.version_info[:2]} {sys.platform}\n{_PROGRAM.decode()}{text}".encode()).hexdigest()[:32]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "astrok8s" / "environments"
-    path = cache / f"{key}.tar.gz"
+    path = (kept := cache("environments")) / f"{key}.tar.gz"
     if not path.exists():
         say(f"packing {'the packages of this Python' if environment == 'here' else environment}, the first time only")
-        cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache) as folder:
+        with tempfile.TemporaryDirectory(dir=kept) as folder:
             files = _here() if environment == "here" else _installed(environment, Path(folder, "lib"))
             _write(Path(folder, "new"), files).replace(path)
     return path

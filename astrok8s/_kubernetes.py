@@ -37,7 +37,7 @@ class SparkBase:
         spark_version: The version of Spark in it.
         python: The minor version of Python in it, as 3.11; empty where the role did not tell.
         service_account: What sessions act as.
-        conf: Properties of Spark for sessions: where the cloud's object storage is.
+        conf: Properties of Spark for sessions, such as where the cloud's object storage is.
     """
 
     namespace: str
@@ -75,22 +75,6 @@ class Access:
             b64decode(user["client-key-data"]),
         )
 
-    def local_address(self, timeout_s: float = 10) -> str:
-        """Returns the address of this machine as the cluster sees it.
-
-        Raises:
-            ClusterNotReadyError: The API is not reached from here.
-        """
-        url = urlsplit(self.server)
-        try:
-            with socket.create_connection((url.hostname, url.port or 443), timeout=timeout_s) as connection:
-                return str(connection.getsockname()[0])
-        except OSError as error:
-            raise ClusterNotReadyError(
-                f"The Kubernetes API of the cluster at {self.server} is not reached from here: {error}.",
-                remedy="See that the cluster is up (`astrok8s list`) and that this machine has a route to it.",
-            ) from error
-
     @contextmanager
     def api(self) -> Iterator[CoreV1Api]:
         """Gives the API. Its client wants files, which live as long as that, in a folder that only we read."""
@@ -119,6 +103,22 @@ class Account:
     server: str
     authority: bytes
     bearer: str = field(repr=False)
+
+    def local_address(self, timeout_s: float = 10) -> str:
+        """Returns the address of this machine as the cluster sees it.
+
+        Raises:
+            ClusterNotReadyError: The API is not reached from here.
+        """
+        url = urlsplit(self.server)
+        try:
+            with socket.create_connection((url.hostname, url.port or 443), timeout=timeout_s) as connection:
+                return str(connection.getsockname()[0])
+        except OSError as error:
+            raise ClusterNotReadyError(
+                f"The Kubernetes API of the cluster at {self.server} is not reached from here: {error}.",
+                remedy="See that the cluster is up (`astrok8s list`) and that this machine has a route to it.",
+            ) from error
 
     def client(self) -> CoreV1Api:
         """Returns a client of the API, for as long as the token is valid."""
@@ -167,6 +167,8 @@ def words(error: Exception) -> str:
 
     if not isinstance(error, ApiException):
         return (str(error) or type(error).__name__).splitlines()[0]
+    if error.status == 401:
+        return "Unauthorized (401): the token or certificate that it is shown is not valid, or not any more"
     try:
         return f"{error.reason} ({error.status}): {json.loads(error.body or '')['message']}"
     except (TypeError, ValueError, KeyError):
@@ -232,21 +234,23 @@ def spark_base(api: CoreV1Api, namespace: str) -> SparkBase:
             f"The namespace {namespace} of the cluster has no ConfigMap {_CONFIG_MAP}: it is not prepared for Spark.",
             remedy="Run astrok8s.provision for the cluster, or give the namespace that it was made with.",
         )
+    conf = session_conf(data)
     return SparkBase(
         namespace=namespace,
-        image=data["image"],
+        image=conf["spark.kubernetes.container.image"],
         spark_version=data["sparkVersion"],
         python=data.get("python", ""),
         service_account=data["serviceAccount"],
-        conf=session_conf(data),
+        conf=conf,
     )
 
 
-def token(api: CoreV1Api, base: SparkBase, hours: float) -> str:
-    """Returns a token of the service account.
+def spark_account(access: Access, api: CoreV1Api, base: SparkBase, hours: float) -> Account:
+    """Returns the service account of Spark, with a token of its own.
 
     Args:
-        api: The API of the cluster.
+        access: Where the API of the cluster is.
+        api: That API, as the cluster's administrator.
         base: What the cluster tells of Spark.
         hours: How long the token is valid.
     """
@@ -254,4 +258,4 @@ def token(api: CoreV1Api, base: SparkBase, hours: float) -> str:
 
     request = AuthenticationV1TokenRequest(spec=V1TokenRequestSpec(expiration_seconds=int(hours * 3600)))
     answer = api.create_namespaced_service_account_token(base.service_account, base.namespace, request)
-    return str(answer.status.token)
+    return Account(access.server, access.authority, str(answer.status.token))

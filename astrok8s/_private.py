@@ -1,11 +1,12 @@
-"""Files of this process that only its user reads."""
+"""Files of this process that only its user reads, and those that are kept for the next one."""
 
+import functools
+import os
 import tempfile
-from functools import cache
 from pathlib import Path
 
 
-@cache
+@functools.cache
 def _temporary() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="astrok8s-")
 
@@ -20,3 +21,14 @@ def write(path: Path, content: bytes) -> str:
     path.touch(mode=0o600)
     path.write_bytes(content)
     return str(path)
+
+
+def cache(kind: str) -> Path:
+    """Returns the folder of what is kept for other processes of the user.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    found = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "astrok8s" / kind
+    found.mkdir(parents=True, exist_ok=True)
+    return found

@@ -6,7 +6,17 @@ from typing import Any
 KEY = "spark.hadoop.fs.s3a.access.key"
 """The name of a key of object storage, as Spark knows it."""
 
+_ENDPOINT = "spark.hadoop.fs.s3a.endpoint"
 _LOG = "spark.eventLog.dir"
+
+
+def is_known(base: Mapping[str, str]) -> bool:
+    """Returns whether a cluster knows of object storage.
+
+    Args:
+        base: What it tells sessions.
+    """
+    return _ENDPOINT in base
 
 
 def key_properties(connection: Any, base: Mapping[str, str], say: Callable[[str], None]) -> dict[str, str]:
@@ -14,13 +24,13 @@ def key_properties(connection: Any, base: Mapping[str, str], say: Callable[[str]
 
     Args:
         connection: An openstacksdk connection, authenticated.
-        base: What the cluster tells sessions of its cloud's object storage.
+        base: What the cluster tells sessions.
         say: Is told when there is storage and no key, as with an application credential.
     """
     from ansible_collections.astrok8s.magnum.plugins.module_utils import storage
     from ansible_collections.astrok8s.magnum.plugins.module_utils.errors import MagnumError
 
-    if not base:
+    if not is_known(base):
         return {}
     try:
         key = storage.key(connection)

@@ -2,8 +2,8 @@
 
 import sys
 import time
-from contextlib import suppress
 
+from astrok8s._kubernetes import words
 from astrok8s._pods import Pods
 
 _PATIENCE_S = 12  # an executor takes five to eight seconds to start
@@ -30,11 +30,19 @@ class Watch:
         if time.monotonic() - self._since < _PATIENCE_S:
             return
         self._since = None
-        # Whatever goes wrong here is no reason for a job to fail.
-        with suppress(Exception):
-            for reason in self._pods.why_missing():
-                # Pods that take each other's place have other names, and the same reason.
-                what = reason.partition(" ")[2]
-                if what not in self._told:
-                    self._told.add(what)
-                    sys.stderr.write(f"astrok8s: the job waits for executors: {reason}\n")
+        for reason in self._reasons():
+            # Pods that take each other's place have other names, and the same reason.
+            what = reason.partition(" ")[2]
+            if what not in self._told:
+                self._told.add(what)
+                sys.stderr.write(f"astrok8s: the job waits for executors: {reason}\n")
+
+    def _reasons(self) -> list[str]:
+        from kubernetes.client import ApiException
+
+        try:
+            return self._pods.why_missing()
+        except ApiException as error:
+            return [f"Kubernetes refuses to tell why: {words(error)}. Call spark.stop(), and attach again."]
+        except Exception:  # whatever goes wrong here is no reason for a job to fail
+            return []

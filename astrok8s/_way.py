@@ -11,6 +11,7 @@ from astrok8s.errors import AttachError
 
 _ANSWER_S = 5
 _POD_S = 20
+_LABEL = "astrok8s/way"
 _POLL_S = 0.25
 _ASK = (
     "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=float(sys.argv[3])).close()"
@@ -56,11 +57,17 @@ class WayBack:
         """Returns why the pod does not reach us; None if it does, or nobody knows."""
         with socket.create_server((bind, 0)) as server:
             server.settimeout(_POLL_S)
+            self._remove_left()
             self._api.create_namespaced_pod(self._base.namespace, self._pod(server.getsockname()[1]))
             try:
                 return self._wait(server)
             finally:
                 self._api.delete_namespaced_pod(self._name, self._base.namespace, grace_period_seconds=0)
+
+    def _remove_left(self) -> None:
+        """Removes the pods of processes that were killed while one tried; a pod has no other end of its own."""
+        ended = "status.phase!=Pending,status.phase!=Running"
+        self._api.delete_collection_namespaced_pod(self._base.namespace, label_selector=_LABEL, field_selector=ended)
 
     def _wait(self, server: socket.socket) -> str | None:
         deadline = time.monotonic() + _POD_S
@@ -76,7 +83,7 @@ class WayBack:
 
     def _pod(self, port: int) -> dict[str, Any]:
         return {
-            "metadata": {"name": self._name, "labels": {"astrok8s/way": self._name}},
+            "metadata": {"name": self._name, "labels": {_LABEL: self._name}},
             "spec": {
                 "restartPolicy": "Never",
                 "automountServiceAccountToken": False,

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Literal
 
-from astrok8s import _client, _connect, _driver, _environment
+from astrok8s import _client, _connect, _driver, _environment, _storage
 from astrok8s._cloud import connection_of
-from astrok8s._kubernetes import Account, SparkBase, access_of, spark_base, token, told
+from astrok8s._kubernetes import SparkBase, access_of, spark_account, spark_base, told
 from astrok8s._progress import Progress
 from astrok8s.clusters import Cluster, get_cluster
 from astrok8s.errors import AttachError, OptionError
@@ -86,12 +86,12 @@ def attach(
             base = spark_base(api, namespace)
             _check_version(base)
             packages = _packages(environment, connection, base, progress.say)
+            account = spark_account(access, api, base, token_hours)
             if mode == "client":
                 return _client.attach(
-                    found, connection, access, api, base, executors=executors, conf=given, packages=packages,
-                    token_hours=token_hours, timeout_s=timeout_s, say=progress.say,
+                    found, connection, account, api, base, executors=executors, conf=given, packages=packages,
+                    timeout_s=timeout_s, say=progress.say,
                 )  # fmt: skip
-            account = Account(access.server, access.authority, token(api, base, token_hours))
             return _connect.attach(
                 found, account, api, base, conf=given, packages=packages, timeout_s=timeout_s, say=progress.say
             )
@@ -138,7 +138,7 @@ def _packages(environment: str | None, connection: Any, base: SparkBase, say: Ca
     if environment is None:
         return None
     path = _environment.archive(environment, say)
-    return _environment.keep(connection, path, say) if base.conf else str(path)
+    return _environment.keep(connection, path, say) if _storage.is_known(base.conf) else str(path)
 
 
 def _check_version(base: SparkBase) -> None:

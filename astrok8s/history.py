@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from astrok8s._cloud import connection_of
-from astrok8s._kubernetes import Account, CoreV1Api, access_of, config_map, spark_base, token, told
+from astrok8s._kubernetes import Account, CoreV1Api, access_of, config_map, spark_account, spark_base, told
 from astrok8s._pods import Pods
 from astrok8s._tunnel import Tunnel
 from astrok8s.clusters import Cluster
@@ -137,8 +137,7 @@ def _account(cluster: Cluster, namespace: str) -> Account:
     with connection_of(cluster.cloud) as connection:
         access = access_of(connection, cluster)
     with access.api() as api:
-        bearer = token(api, spark_base(api, namespace), _TOKEN_HOURS)
-    return Account(access.server, access.authority, bearer)
+        return spark_account(access, api, spark_base(api, namespace), _TOKEN_HOURS)
 
 
 def _wait_until_ready(cluster: Cluster, api: CoreV1Api, namespace: str, timeout_s: float) -> int:

@@ -29,6 +29,12 @@ else:
 attached = time.monotonic() - start
 spark.range(1_000_000).selectExpr("sum(id)").first()
 print(f"{label}: {time.monotonic() - start:.1f} s to the first result, {attached:.1f} s until attached", flush=True)
+if mode == "client":
+    context = spark.sparkContext._jsc.sc()
+    known = context.statusStore().executorList(True)
+    executors = [known.apply(number) for number in range(known.size())]
+    came = max(each.addTime().getTime() for each in executors if each.id() != "driver")
+    print(f"  of these, {(came - context.startTime()) / 1000:.1f} s until the executors had started", flush=True)
 spark.stop()
 """
 # As after an hour in which nobody used it.
@@ -52,9 +58,10 @@ def timed(label: str, command: Sequence[str]) -> None:
     print(f"{label}: {time.monotonic() - start:.1f} s", flush=True)
 
 
-def attach(mode: str, label: str) -> None:
-    """Attaches in a process of its own, which prints how long it took."""
-    subprocess.run([sys.executable, "-c", ATTACH, mode, label], stderr=subprocess.DEVNULL, check=True)
+def attach(mode: str, label: str, cache: str | None = None) -> None:
+    """Attaches in a process of its own, which prints how long it took; with a cache of its own, if one is named."""
+    own = os.environ | ({"XDG_CACHE_HOME": cache} if cache else {})
+    subprocess.run([sys.executable, "-c", ATTACH, mode, label], env=own, stderr=subprocess.DEVNULL, check=True)
 
 
 def main() -> None:
@@ -74,8 +81,10 @@ def main() -> None:
             attach("connect", "attach(mode='connect'), warm")
             subprocess.run([sys.executable, "-c", STOPPED], check=True)
             attach("connect", "attach(mode='connect'), the server ended")
-            attach("client", "attach(mode='client')")
-            attach("plain", "plain PySpark on this machine")
+            attach("client", "attach(mode='client'), the first on this machine", folder)
+            attach("plain", "plain PySpark on this machine")  # while Java writes down the classes of the one before
+            attach("plain", "plain PySpark on this machine, again")
+            attach("client", "attach(mode='client')", folder)
             timed("destroy.yml", [str(BIN / "ansible-playbook"), "playbooks/destroy.yml", *variables])
         finally:
             subprocess.run([str(LOCALCLOUD), "destroy", "--name", name], stdout=subprocess.DEVNULL, check=True)

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from boxes import ROOT, Box, until
+from boxes import KUBECTL, ROOT, Box, until
 
 
 def python(box: Box, code: str) -> subprocess.CompletedProcess[str]:
@@ -80,6 +80,27 @@ second.stop()
     assert pods.returncode == 0
 
 
+def test_the_driver_maps_the_archive_of_classes_that_another_has_made(box: Box) -> None:
+    code = """
+import os, pathlib
+spark = astrok8s.attach("one", mode="client", quiet=True)
+print(spark.range(100).count())
+spark.stop()
+"""
+    # Java's own word for each class, and where it came from.
+    log, cache = box.folder / "classes.log", box.folder / "cache"
+    own = {"JAVA_TOOL_OPTIONS": f"-Xlog:class+load:file={log}:none:filesize=0", "XDG_CACHE_HOME": str(cache)}
+    mapped = []
+    for _ in range(2):
+        run = box.run(sys.executable, "-c", f"import astrok8s\n{code}", OS_CLOUD=box.name, **own)
+        assert run.stdout == "100\n", run.stderr
+        assert "[warning]" not in run.stderr
+        loaded = [line for line in log.read_text().splitlines() if line.startswith("org.apache.spark.")]
+        mapped.append(sum("source: shared objects file (top)" in line for line in loaded) / len(loaded))
+    assert mapped[0] == 0
+    assert mapped[1] > 0.5  # the others are made while Java runs
+
+
 def test_the_token_goes_with_a_process_that_is_killed(box: Box) -> None:
     temporary = box.folder / "killed"
     temporary.mkdir()
@@ -148,6 +169,10 @@ def test_what_keeps_from_attaching_is_told(box: Box, arguments: str, error: str,
 
 
 def test_executors_that_could_not_reach_the_notebook_are_not_waited_for(box: Box) -> None:
+    left = ("run", "left", "--labels=astrok8s/way=left", "--image=localcloud/busybox:1", "--restart=Never", "true")
+    assert box.kubectl("one", *left, "--namespace=spark").returncode == 0  # as if of a process that was killed
+    phase = ("get", "pod", "left", "--namespace=spark", "--output=jsonpath={.status.phase}")
+    until(lambda: box.kubectl("one", *phase), lambda run: run.stdout == "Succeeded")
     nobody = ".".join(box.network.split(".")[:2]) + ".255.254"
     run = python(box, f"astrok8s.attach('one', mode='client', conf={{'spark.driver.host': {nobody!r}}})")
     assert (
@@ -156,6 +181,33 @@ def test_executors_that_could_not_reach_the_notebook_are_not_waited_for(box: Box
     assert "or attach with mode='connect'." in run.stderr
     ways = ("get", "pods", "--namespace=spark", "--selector=astrok8s/way", "--output=name")
     until(lambda: box.kubectl("one", *ways), lambda run: run.stdout == "")
+
+
+def test_a_token_that_is_not_valid_any_more_is_told(box: Box) -> None:
+    box.kubectl("one", "version")  # which writes its kubeconfig
+    kubectl = [str(KUBECTL), f"--kubeconfig={box.folder / f'{box.name}-one' / 'config'}", "--namespace=spark"]
+    # Kubernetes knows no token of an account that was made anew, as it knows none that has expired.
+    code = f"""
+import subprocess
+def kubectl(*command):
+    subprocess.run([*{kubectl}, *command], check=True, capture_output=True)
+spark = astrok8s.attach("one", mode="client", quiet=True)
+for verb in ("delete", "create"):
+    kubectl(verb, "serviceaccount", "spark")
+while True:  # the API server remembers for a while which tokens were valid
+    kubectl("delete", "pods", "--selector=spark-role=executor,astrok8s/server!=connect", "--grace-period=0", "--force")
+    spark.range(100).selectExpr("sum(id)").first()
+"""
+    own = box.environment | {"OS_CLOUD": box.name}
+    command = [sys.executable, "-c", f"import astrok8s\n{code}"]
+    with subprocess.Popen(command, env=own, text=True, stderr=subprocess.PIPE) as waits:
+        assert waits.stderr
+        told = next((line for line in waits.stderr if "astrok8s:" in line), "")
+        waits.kill()
+    assert told.startswith("astrok8s: the job waits for executors: Kubernetes refuses to tell why: Unauthorized (401)")
+    assert "attach again" in told
+    # The server of Spark Connect gets a token of the new account.
+    assert box.kubectl("one", "delete", "pods", "--namespace=spark", "--all").returncode == 0
 
 
 def test_an_image_with_another_spark_is_refused(box: Box) -> None:

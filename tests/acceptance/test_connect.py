@@ -147,6 +147,25 @@ threading.Timer(3, lambda: (os.kill({process}, signal.SIGKILL), print("killed"))
     assert run.stdout.splitlines() == ["killed", "190"], run.stderr
 
 
+def test_a_token_that_is_not_valid_any_more_is_told(box: Box, api: str) -> None:
+    # Kubernetes knows no token of an account that was made anew, as it knows none that has expired.
+    anew = f"""
+import subprocess
+for verb in ("delete", "create"):
+    subprocess.run([*{kubectl(box)}, verb, "serviceaccount", "spark"], check=True, capture_output=True)
+while True:  # the API server remembers for a while which tokens were valid
+    subprocess.run(["ss", "-HK", "dst", "{api}"], check=True, capture_output=True)
+    spark.range(3).count()
+"""
+    run = python(box, anew)
+    assert "AttachError: The connection to one was lost, and is not back after 35 s: Unauthorized (401)" in run.stderr
+    assert "attach again" in run.stderr
+    # The server gets a token of the new account.
+    assert box.kubectl("one", "delete", "pod", *IN, f"--selector={SERVER}").returncode == 0
+    again = python(box, "print(spark.range(3).count())")
+    assert again.stdout == "3\n", again.stderr
+
+
 def test_who_has_no_secret_is_refused(box: Box) -> None:
     code = f"""
 from astrok8s.history import _account

@@ -107,14 +107,16 @@ java += ["--cores", "1", "--app-id", application, "--resourceProfileId", "0"]
 told["intruder"] = subprocess.run(java, capture_output=True, timeout=60).returncode
 spark.stop()
 
-names = dict(zip(("access.key", "secret.key"), json.loads(os.environ["THEIRS"])))
-theirs = {{f"spark.hadoop.fs.s3a.{{name}}": value for name, value in names.items()}}
-spark = astrok8s.attach("first", mode="client", quiet=True, conf=theirs)
-try:
-    told["theirs"] = spark.read.parquet("s3a://{BUCKET}/attached").count()
-except Exception as error:
-    told["theirs"] = str(error).splitlines()[0]
-spark.stop()
+for whose in ("THEIRS", "READERS"):
+    names = dict(zip(("access.key", "secret.key"), json.loads(os.environ[whose])))
+    key = {{f"spark.hadoop.fs.s3a.{{name}}": value for name, value in names.items()}}
+    spark = astrok8s.attach("first", mode="client", quiet=True, conf=key)
+    try:
+        told[whose] = spark.read.parquet("s3a://{BUCKET}/attached").count()
+    except Exception as error:
+        told[whose] = str(error)
+    told["goes on"] = spark.range(3).count()
+    spark.stop()
 print(json.dumps(told))
 """
 WITHOUT_KEY = """
@@ -123,7 +125,6 @@ spark = astrok8s.attach("first", mode="client")
 print(spark.sparkContext.getConf().get("spark.hadoop.fs.s3a.endpoint"), spark.range(10).count())
 spark.stop()
 """
-STRANGER = ("--os-username", "stranger", "--os-password", "secret", "--os-project-name", "other")
 
 
 @pytest.fixture(scope="module")
@@ -144,16 +145,32 @@ def key(box: Box, url: str) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def stranger(box: Box) -> tuple[str, ...]:
     """The options of `openstack` that name a user of another project."""
-    clouds = str(box.home / "clouds.yaml")
-    for command in (
-        "project create other",
-        "user create stranger --project other --password secret",
-        "role add member --user stranger --project other",
-    ):
-        openstack = (str(LOCALCLOUD_BIN / "openstack"), "--os-cloud", f"{box.name}-admin")
-        run = box.run(*openstack, *command.split(), OS_CLIENT_CONFIG_FILE=clouds)
-        assert run.returncode == 0, run.stderr
-    return STRANGER
+    as_admin(box, "project create other")
+    return new_user(box, "stranger", "other", "member")
+
+
+@pytest.fixture(scope="module")
+def readers(box: Box) -> dict[str, str]:
+    """A key of a user of the project who has no right to its object storage any more."""
+    project = yaml.safe_load(box.clouds.read_text())["clouds"][box.name]["auth"]["project_name"]
+    key = new_key(box, *new_user(box, "onlooker", project, "member"))
+    as_admin(box, f"role add reader --user onlooker --project {project}")
+    as_admin(box, f"role remove member --user onlooker --project {project}")
+    return key
+
+
+def new_user(box: Box, name: str, project: str, role: str) -> tuple[str, ...]:
+    """Makes a user with a role in a project; returns the options of `openstack` that name them."""
+    as_admin(box, f"user create {name} --project {project} --password secret")
+    as_admin(box, f"role add {role} --user {name} --project {project}")
+    return ("--os-username", name, "--os-password", "secret", "--os-project-name", project)
+
+
+def as_admin(box: Box, command: str) -> None:
+    """Runs `openstack` as the cloud's administrator."""
+    openstack = (str(LOCALCLOUD_BIN / "openstack"), "--os-cloud", f"{box.name}-admin")
+    run = box.run(*openstack, *command.split(), OS_CLIENT_CONFIG_FILE=str(box.home / "clouds.yaml"))
+    assert run.returncode == 0, run.stderr
 
 
 def refused(error: pytest.ExceptionInfo[S3Error]) -> int:
@@ -279,7 +296,7 @@ def test_spark_in_a_cluster_writes_and_reads_with_the_users_key(
 
 
 def test_an_attached_session_has_it_and_keeps_the_key_to_itself(
-    box: Box, url: str, key: dict[str, str], cluster: str, stranger: tuple[str, ...]
+    box: Box, url: str, key: dict[str, str], cluster: str, stranger: tuple[str, ...], readers: dict[str, str]
 ) -> None:
     theirs = new_key(box, *stranger)
     box.kubectl(cluster, "version")  # which gets the kubeconfig
@@ -288,6 +305,7 @@ def test_an_attached_session_has_it_and_keeps_the_key_to_itself(
         "KUBECTL": str(KUBECTL),
         "KUBECONFIG": str(box.folder / f"{box.name}-{cluster}" / "config"),
         "THEIRS": json.dumps([theirs["access"], theirs["secret"]]),
+        "READERS": json.dumps([readers["access"], readers["secret"]]),
     }
     run = box.run(sys.executable, "-c", SESSION, **environment)
     assert run.returncode == 0, run.stderr
@@ -301,7 +319,9 @@ def test_an_attached_session_has_it_and_keeps_the_key_to_itself(
     assert told["seen in"] == []
     assert told["intruder"] == 1
     # The JVM of the first session, and with it the file systems that it had opened, went on.
-    assert "PATH_NOT_FOUND" in str(told["theirs"]) or "Forbidden" in str(told["theirs"]), told["theirs"]
+    assert "PATH_NOT_FOUND" in str(told["THEIRS"]), told["THEIRS"]
+    assert "AccessDenied" in str(told["READERS"]), told["READERS"]
+    assert told["goes on"] == 3
 
 
 @pytest.mark.usefixtures("cluster")

@@ -1,6 +1,6 @@
 # Copyright: astrok8s contributors
 # Apache-2.0
-"""Refuse variables that look like an option of a role and are none."""
+"""Refuse variables that look like an option of a role and are none, and options that have no such value."""
 
 import difflib
 from collections.abc import Iterable, Mapping
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 from ansible.utils.vars import load_extra_vars
 
@@ -52,6 +53,18 @@ def mistaken(given: Iterable[str], known: Iterable[str]) -> list[str]:
     return [f"There is no option {name}. Did you mean {option}?" for name, option in sorted(meant.items()) if option]
 
 
+def invalid(values: Mapping[str, Any], specs: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Returns a sentence for each option that has another type than its role says, or none of its choices.
+
+    Args:
+        values: The variables of a host; what is None is left to the role.
+        specs: The argument specs of all options, by their names.
+    """
+    given = {name: value for name, value in values.items() if name in specs and value is not None}
+    found = ArgumentSpecValidator({name: dict(specs[name]) for name in given}).validate(given)
+    return [f"{message}." for message in found.error_messages]
+
+
 class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no types
     """Runs in Ansible's own process, since it needs all variables of the host; and so no module is started for it."""
 
@@ -59,14 +72,17 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no types
     _VALID_ARGS = frozenset(("roles",))
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Compares the host's variables with the argument specs of the roles."""
+        """Compares the host's variables with the argument specs of the roles: of all, before the first one acts."""
         result: dict[str, Any] = super().run(tmp, task_vars)
-        known = {}
+        known: dict[str, set[str]] = {}
+        options: dict[str, Any] = {}
         for path in Path(self._task.args["roles"]).glob("*/meta/argument_specs.yml"):
             specs = yaml.safe_load(path.read_text(encoding="utf-8"))["argument_specs"]
             known[path.parents[1].name] = set(specs["main"].get("options", {}))
-        options = {option for of_role in known.values() for option in of_role}
-        wrong = [*unknown(task_vars or {}, known), *mistaken(load_extra_vars(self._loader), options)]
+            options |= specs["main"].get("options", {})
+        variables = task_vars or {}
+        given = {name: self._templar.template(variables[name]) for name in options if name in variables}
+        wrong = unknown(variables, known) + mistaken(load_extra_vars(self._loader), options) + invalid(given, options)
         if wrong:
             result |= {"failed": True, "msg": " ".join(dict.fromkeys(wrong))}
         return result
