@@ -3,11 +3,15 @@
 import os
 import sys
 import time
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
+from localcloud.cvmfs.repository import DEFAULT_TTL_S
 from localcloud.errors import LocalcloudError
 from localcloud.home import Home
 
@@ -17,6 +21,8 @@ app = typer.Typer(
     help="OpenStack with Magnum on one machine, in one box of namespaces.",
     pretty_exceptions_enable=False,
 )
+cvmfs_app = typer.Typer(no_args_is_help=True, help="CVMFS repositories, which the cloud serves.")
+app.add_typer(cvmfs_app, name="cvmfs")
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -103,12 +109,42 @@ def destroy(
     out.print(f"{name} is gone." if existed else f"{name} does not exist.")
 
 
+@cvmfs_app.command()
+def publish(
+    fqrn: Annotated[str, typer.Argument(metavar="FQRN", help="The name of the repository: sw.example.org.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="What it is to hold.")],
+    ttl: Annotated[int, typer.Option(min=1, help="For how many seconds clients need not ask again.")] = DEFAULT_TTL_S,
+    name: Name = DEFAULT_NAME,
+) -> None:
+    """Publish a folder as the next revision of a repository, which is made if need be; do nothing if it is the same.
+
+    A folder in it that holds a file .cvmfscatalog has a catalog of its own, which clients fetch only when they need it.
+    """
+    from localcloud import box, lifecycle
+    from localcloud.cloud.services import PROXY, STRATUM
+    from localcloud.cvmfs import publisher
+    from localcloud.cvmfs.repository import Repository
+
+    home = Home.of(name)
+    repository = Repository.of(home.cvmfs, fqrn)
+    addresses = lifecycle.addresses_of(home)
+    done = publisher.publish(repository, folder, ttl, datetime.now(UTC))
+    state = "is now" if done.changed else "was and is"
+    out.print(f"[bold]{fqrn} {state} at revision {done.revision}[/bold]: {done.entries} entries, {done.size} bytes")
+    out.print(f"stored:     {done.added.objects} objects, {done.added.size} bytes")
+    out.print(f"url:        {STRATUM.url(addresses, repository.path)}")
+    out.print(f"proxy:      {PROXY.url(addresses)}")
+    out.print(f"public key: {repository.public_key}")
+    if box.find(home) is None:
+        out.print(f"{name} is down: `localcloud up --name {name}` serves it.")
+
+
 def main() -> None:
     """Runs the command; an error that we raise on purpose is one message and exit code 1."""
     try:
         app()
     except LocalcloudError as error:
-        err.print(f"[red]localcloud: {error.fact}[/red] {error.remedy}", markup=True)
+        err.print(f"[red]localcloud: {escape(error.fact)}[/red] {escape(error.remedy)}", markup=True)
         raise SystemExit(1) from None
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from localcloud.cloud import object_storage
 from localcloud.cloud.object_storage import Sections
-from localcloud.cloud.services import ETC, FLAVORS, KEYSTONE, MAGNUM, REGION, SERVICES
+from localcloud.cloud.services import ETC, FLAVORS, KEYSTONE, MAGNUM, OPENSTACK, REGION
 from localcloud.clusters.addressing import MAX_WORKERS
 from localcloud.home import INSIDE, Home, write_private
 from localcloud.network import Addresses
@@ -76,7 +76,7 @@ def _account(auth_url: str, user: str, password: str) -> dict[str, str]:
 
 
 def _authtoken(service: str, auth_url: str, password: str) -> dict[str, str]:
-    (type_,) = (entry.type for entry in SERVICES if entry.name == service)
+    (type_,) = (entry.type for entry in OPENSTACK if entry.name == service)
     return {
         "www_authenticate_uri": auth_url,
         "service_token_roles_required": "true",

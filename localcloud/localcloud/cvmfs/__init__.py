@@ -1,0 +1,1 @@
+"""CVMFS repositories: what publishes them, and the stratum and the proxy that serve them in the box."""
