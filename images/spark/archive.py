@@ -8,16 +8,47 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 SERVER, PORT = "org.apache.spark.sql.connect.service.SparkConnectServer", 15002
 START_S = 300
 
 
+class EmptyStorage(BaseHTTPRequestHandler):
+    """An object storage without objects that takes everything: as much as S3A needs to be loaded."""
+
+    def answer(self) -> None:
+        """Answers any request."""
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = b"<ListBucketResult/>" if self.command == "GET" else b""
+        self.send_response(404 if self.command == "HEAD" else 200)
+        self.send_header("ETag", '"0"')
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = answer  # noqa: N815 - the names that http.server calls
+
+
 def main() -> None:
     """Writes the archive to the file that is named."""
+    storage = ThreadingHTTPServer(("127.0.0.1", 0), EmptyStorage)
+    Thread(target=storage.serve_forever, daemon=True).start()
+    conf = {
+        "endpoint": f"http://127.0.0.1:{storage.server_address[1]}",
+        "endpoint.region": "none",
+        "path.style.access": "true",
+        "s3.signing-algorithm": "AWS4UnsignedPayloadSignerType",
+        "aws.credentials.provider": "org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider",
+        "access.key": "none",
+        "secret.key": "none",
+    }
+    options = [word for name, value in conf.items() for word in ("--conf", f"spark.hadoop.fs.s3a.{name}={value}")]
     server = subprocess.Popen(
-        ["/opt/entrypoint.sh", "submit", "--master", "local[2]", "--class", SERVER, "spark-internal"],
+        ["/opt/entrypoint.sh", "submit", "--master", "local[2]", *options, "--class", SERVER, "spark-internal"],
         env=os.environ | {"SPARK_CLASSES": "-XX:ArchiveClassesAtExit=" + sys.argv[1], "SPARK_LOCAL_IP": "127.0.0.1"},
     )
     try:
@@ -44,7 +75,8 @@ def wait(server: "subprocess.Popen[bytes]") -> None:
 
 
 def work() -> None:
-    """Does what sessions do: tables, files, a shuffle, Python functions."""
+    """Does what sessions do: tables, files, a shuffle, Python functions, object storage."""
+    from pyspark.errors import PySparkException
     from pyspark.sql import SparkSession
     from pyspark.sql.functions import avg, col, udf
     from pyspark.sql.functions import sum as total
@@ -58,6 +90,10 @@ def work() -> None:
     read.select(udf(lambda number: number + 1, "long")("id")).toPandas()
     spark.createDataFrame(read.limit(5).toPandas()).cache().count()
     spark.sql("select 1").collect()
+    with suppress(PySparkException):  # the storage is empty whatever it takes
+        numbers.limit(1).write.parquet("s3a://archive/nothing")
+    with suppress(PySparkException):
+        spark.read.parquet("s3a://archive/nothing")
     spark.stop()
 
 

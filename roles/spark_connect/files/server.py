@@ -27,11 +27,11 @@ ROLES = Path("/etc/astrok8s")
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 READY = Path("/tmp/ready")
 CONF = Path("/tmp/spark.conf")
+TEMPLATE = Path("/tmp/executor.yaml")
 CREDENTIALS = Path("/tmp/credentials")
 PORT = int(os.environ["CONNECT_PORT"])
 POLL_S = 2
 ANSWER_S = 5
-WARM_UP_S = 30
 ESTABLISHED = "01"  # in /proc/net/tcp
 ENDING = Event()
 
@@ -48,12 +48,10 @@ def main() -> None:
         say("the server did not start; trying without an event log, so that its sessions will not be in the history")
         server = start(without)
     if server.poll() is None:
-        # Not for ever: where there is no room for an executor, a notebook is to be told.
-        warming = Thread(target=warm_up, daemon=True)
-        warming.start()
-        warming.join(timeout=WARM_UP_S)
         READY.touch()
-        watch(server)
+        warming = Thread(target=warm_up, daemon=True)
+        warming.start()  # a notebook that is there already need not wait for its end
+        watch(server, warming)
     sys.exit(server.wait())
 
 
@@ -70,22 +68,31 @@ def session_properties() -> dict[str, str]:
 
 def own_properties() -> dict[str, str]:
     """Returns what is known here alone."""
-    here, pod = os.environ["POD_IP"], os.environ["POD_NAME"]
+    here = os.environ["POD_IP"]
     workers = [node["status"]["allocatable"] for node in ask("/api/v1/nodes")["items"] if takes_pods(node)]
     found = {
         **executor_properties(room_on_any(workers)),
         "spark.driver.host": here,
         "spark.driver.bindAddress": here,
-        # Executors go with this pod, whatever becomes of it.
-        "spark.kubernetes.driver.pod.name": pod,
+        "spark.kubernetes.executor.podTemplateFile": str(executor_template()),
         "spark.kubernetes.executor.podNamePrefix": f"connect-{secrets.token_hex(3)}",
     }
-    if (template := ROLES / "spark-shuffle" / "executor.yaml").exists():
-        found["spark.kubernetes.executor.podTemplateFile"] = str(template)
     if key := os.environ.get("AWS_ACCESS_KEY_ID"):
         found["spark.hadoop.fs.s3a.access.key"] = key
         found["spark.hadoop.fs.s3a.secret.key"] = os.environ["AWS_SECRET_ACCESS_KEY"]
     return found
+
+
+def executor_template() -> Path:
+    """Writes the template of executors' pods: they go with this pod, whatever becomes of it; returns its path.
+
+    Spark can do that, too, but first waits for its own pod to be ready, which it is once Spark runs.
+    """
+    file = ROLES / "spark-shuffle" / "executor.yaml"
+    text = file.read_text() if file.exists() else "apiVersion: v1\nkind: Pod\n"
+    owner = {"apiVersion": "v1", "kind": "Pod", "name": os.environ["POD_NAME"], "uid": os.environ["POD_UID"]}
+    write(TEMPLATE, f"{text}metadata: {json.dumps({'ownerReferences': [owner | {'controller': True}]})}\n".encode())
+    return TEMPLATE
 
 
 def takes_pods(node: Mapping[str, Any]) -> bool:
@@ -114,6 +121,8 @@ def start(properties: Mapping[str, str]) -> "subprocess.Popen[bytes]":
         environment["HADOOP_TOKEN_FILE_LOCATION"] = str(CREDENTIALS)
     command = ["/opt/entrypoint.sh", "submit", "--properties-file", str(CONF), "--class", SERVER, "spark-internal"]
     server = subprocess.Popen(command, env=environment)
+    import pyspark.sql.connect.session  # noqa: F401 - what warming up needs, while Java starts
+
     # Kubernetes's way to say that it is time to end.
     signal.signal(signal.SIGTERM, lambda *_: (ENDING.set(), server.terminate()))
     while server.poll() is None:
@@ -159,12 +168,13 @@ def warm_up() -> None:
     say(f"warmed up in {time.monotonic() - begin:.1f} s")
 
 
-def watch(server: "subprocess.Popen[bytes]") -> None:
+def watch(server: "subprocess.Popen[bytes]", warming: Thread) -> None:
     """Returns when the server has ended; asks Kubernetes for no such pod when nobody has been connected for long."""
     idle_s = 60 * float(os.environ["IDLE_MINUTES"])
     used = time.monotonic()
     while server.poll() is None:
-        if connections():
+        # One is our own while it warms up, which is for ever where there is no room for an executor.
+        if connections() > warming.is_alive():
             used = time.monotonic()
         elif idle_s and time.monotonic() - used > idle_s:
             say(f"nobody was connected for {idle_s / 60:g} minutes: ending until somebody attaches")
