@@ -53,13 +53,16 @@ build_image() (
     --volume "$work/machine:/run/machine:ro" --volume "$work/machine/pip:/root/.config/pip:ro"
     --volume "$work/machine/maven:/root/.m2" --volume "$work/machine/apt.conf.d:/etc/apt/apt.conf.d:ro"
     --volume "$work/machine/auth.conf.d:/etc/apt/auth.conf.d:ro"
-    --volume "$work/machine/sources.list.d:/etc/apt/sources.list.d:ro"
+    --volume "$work/machine/sources.list.d:/etc/apt/sources.list.d:ro" --volume "$work/machine/cargo:/root/.cargo"
   )
+  [ ! -f "$work/machine/ca-certificates.crt" ] ||
+    build+=(--build-arg CARGO_HTTP_CAINFO=/run/machine/ca-certificates.crt)
   retry logged "$work" buildah_in "$work" "${build[@]}" --tag "localhost/$name" "images/$name"
   mkdir "$work/whole"
-  # The stage `jars` by itself, whose layers are there.
-  logged "$work" buildah_in "$work" "${build[@]}" --target jars --output "$work/whole/jars" "images/$name"
-  chmod 755 "$work/whole/jars"
+  if grep -q '^FROM .* AS jars$' "images/$name/Containerfile"; then  # by itself; its layers are there
+    logged "$work" buildah_in "$work" "${build[@]}" --target jars --output "$work/whole/jars" "images/$name"
+    chmod 755 "$work/whole/jars"
+  fi
   version=$(sed -n "s/^ARG ${name^^}_VERSION=//p" "images/$name/Containerfile")
   logged "$work" buildah_in "$work" push "localhost/$name" "oci-archive:$work/whole/$name.tar:$version"
   mv -T "$work/whole" "$cached" 2>/dev/null || true  # another checkout was faster
@@ -101,10 +104,10 @@ build_base() {
   mv -T "$work/base" "$cached" 2>/dev/null || rm -rf "$work/base"  # another checkout was faster
 }
 
-# machine_settings FOLDER: what apt, pip and Maven are told on this machine, for the same programs in a build.
+# machine_settings FOLDER: what apt, pip, Maven and cargo are told on this machine, for the same programs in a build.
 machine_settings() {
   local folder=$1 certificates=${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt} file java
-  mkdir -p "$folder"/{apt.conf.d,auth.conf.d,maven,sources.list.d,pip}
+  mkdir -p "$folder"/{apt.conf.d,auth.conf.d,cargo,maven,sources.list.d,pip}
   find /etc/apt/auth.conf.d -name '*.conf' -exec cp {} "$folder/auth.conf.d" ';' 2>/dev/null || true
   # Only the distribution's own repositories: others need keys that the base does not have.
   apt-get indextargets --format 'deb $(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' |
@@ -124,6 +127,9 @@ machine_settings() {
   } >"$folder/pip/pip.conf"
   for file in /etc/maven/settings.xml ~/.m2/settings.xml; do  # the user's, if there are both
     [ ! -f "$file" ] || cp "$file" "$folder/maven/settings.xml"
+  done
+  for file in "${CARGO_HOME:-$HOME/.cargo}"/{config,credentials}{.toml,}; do
+    [ ! -f "$file" ] || cp "$file" "$folder/cargo"
   done
   java=$(java -XshowSettings:properties -version 2>&1 | sed -n 's/^ *java\.home = //p')
   cp -L "$java/lib/security/cacerts" "$folder/cacerts"  # Java knows certificates in its own form alone
