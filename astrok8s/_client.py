@@ -1,6 +1,7 @@
 """Sessions of client mode: the driver is this process, and executors are pods of the cluster."""
 
 import getpass
+import json
 import re
 import secrets
 import threading
@@ -9,10 +10,13 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.astrok8s.magnum.plugins.module_utils.templates import pod
+
 from astrok8s import _driver, _shuffle, _storage
-from astrok8s._environment import ALIAS, PYTHON
+from astrok8s._environment import Packages
 from astrok8s._kubernetes import Account, CoreV1Api, SparkBase, config_map, session_conf
 from astrok8s._pods import Pods
+from astrok8s._private import folder, write
 from astrok8s._sizing import executor_properties, executor_room, rooms
 from astrok8s._watch import Watch
 from astrok8s._way import WayBack
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
     from astrok8s.clusters import Cluster
 
 _LOOK_S = 2
+_CVMFS = "cvmfs"
 
 
 def attach(
@@ -36,7 +41,7 @@ def attach(
     *,
     executors: int | None,
     conf: Mapping[str, str],
-    packages: str | None,
+    packages: Packages | None,
     timeout_s: float,
     say: Callable[[str], None],
 ) -> "SparkSession":
@@ -50,7 +55,7 @@ def attach(
         base: What it tells of Spark in it.
         executors: As of `astrok8s.attach`.
         conf: As of `astrok8s.attach`.
-        packages: The address of an archive of `astrok8s._environment`.
+        packages: Those of executors' Python.
         timeout_s: As of `astrok8s.attach`.
         say: Is told what is waited for.
 
@@ -69,16 +74,18 @@ def attach(
         **executor_properties(executor_room(nodes, count)),
         **base.conf,
         **key,
-        **_shuffle.properties(shuffle),
+        **session_conf(shuffle),
+        **_template(shuffle, config_map(api, base.namespace, _CVMFS) or {}),
         **(_history(connection, api, base, conf, say) if key else {}),
-        **({"spark.archives": f"{packages}#{ALIAS}"} if packages else {}),
+        **({"spark.archives": packages.archive} if packages and packages.archive else {}),
         **conf,
     }
     _shuffle.wait(api, base.namespace, shuffle, len(nodes), timeout_s, say)
     say(f"starting Spark {base.spark_version} as {base.service_account} in {base.namespace}")
     way = WayBack(account, base, wanted["spark.driver.host"], wanted["spark.driver.bindAddress"])
-    python = PYTHON if packages else "python3"
-    session = _driver.start(wanted, python, _shuffle.secret(api, base.namespace, shuffle))
+    session = _driver.start(
+        wanted, packages.python if packages else "python3", _shuffle.secret(api, base.namespace, shuffle)
+    )
     try:
         _wait_for_executors(session, api, base, way, timeout_s, say)
     except BaseException:
@@ -118,6 +125,17 @@ def _history(
         say("this session will not be in the history: conf names a key of its own")
         return {}
     return _storage.event_log(connection, session_conf(config_map(api, base.namespace, "spark-history")), say)
+
+
+def _template(*found: Mapping[str, str]) -> dict[str, str]:
+    """Returns Spark's properties for a template of executors' pods.
+
+    Args:
+        found: What the ConfigMaps of roles hold.
+    """
+    parts = [json.loads(data["executor.json"]) for data in found if "executor.json" in data]
+    content = json.dumps(pod(parts)).encode()
+    return {_shuffle.TEMPLATE_FILE: write(folder() / "executor.json", content)} if parts else {}
 
 
 def _executors(cluster: str, count: int, *, dynamic: bool) -> dict[str, str]:

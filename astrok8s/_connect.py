@@ -7,7 +7,7 @@ from base64 import b64decode
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from astrok8s._environment import ALIAS, PYTHON
+from astrok8s._environment import Packages
 from astrok8s._kubernetes import Account, CoreV1Api, SparkBase, config_map
 from astrok8s._pods import Pods
 from astrok8s._tunnel import Tunnel
@@ -87,7 +87,7 @@ def attach(
     base: SparkBase,
     *,
     conf: Mapping[str, str],
-    packages: str | None,
+    packages: Packages | None,
     timeout_s: float,
     say: Callable[[str], None],
 ) -> "SparkSession":
@@ -99,7 +99,7 @@ def attach(
         api: The API of the cluster, as its administrator.
         base: What it tells of Spark in it.
         conf: Properties of the session.
-        packages: The address of an archive of `astrok8s._environment`.
+        packages: Those of executors' Python.
         timeout_s: How long to wait for the server, in seconds.
         say: Is told what is waited for.
 
@@ -193,13 +193,13 @@ def _session(cluster: "Cluster", tunnel: Tunnel, secret: str, conf: Mapping[str,
     return session  # type: ignore[return-value]
 
 
-def _use_packages(session: "SparkSession", address: str) -> None:
-    """Lets executors unpack an archive of packages, and use its Python."""
-    if address.startswith("s3a:"):
-        session.sql(f"ADD ARCHIVE '{address}#{ALIAS}'")
-    else:
-        session.addArtifacts(f"{address}#{ALIAS}", archive=True)
-    session.conf.set("spark.sql.execution.pyspark.python", PYTHON)
+def _use_packages(session: "SparkSession", packages: Packages) -> None:
+    """Lets executors unpack an archive of packages, if there is one, and use their Python."""
+    if packages.archive and packages.archive.startswith("s3a:"):
+        session.sql(f"ADD ARCHIVE '{packages.archive}'")
+    elif packages.archive:
+        session.addArtifacts(packages.archive, archive=True)
+    session.conf.set("spark.sql.execution.pyspark.python", packages.python)
 
 
 def _log(servers: Pods) -> str:

@@ -10,6 +10,7 @@ import sys
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from hashlib import sha256
 from importlib.metadata import Distribution, distributions
 from io import BytesIO
@@ -19,12 +20,10 @@ from typing import Any
 from astrok8s._private import cache
 from astrok8s.errors import AttachError, OptionError
 
-ALIAS = "environment"
+_ALIAS = "environment"
 """The folder that executors unpack an archive into."""
 
-PYTHON = f"./{ALIAS}/bin/python"
-"""The program of it, as executors call it."""
-
+_CVMFS = re.compile(r"/cvmfs/([^/]+)/.")
 _BUCKET = "spark-environments"
 # What the image has, in the versions of this environment; what is in no archive, therefore.
 _OF_IMAGE = {
@@ -47,18 +46,69 @@ PYTHONPATH="$here/lib${PYTHONPATH:+:$PYTHONPATH}" exec python3 "$@"
 """
 
 
+@dataclass(frozen=True)
+class Packages:
+    """The packages of executors' Python.
+
+    Attributes:
+        python: The program, as executors call it.
+        archive: The address of an archive that they unpack, with its folder's name; None where the program is there.
+    """
+
+    python: str = f"./{_ALIAS}/bin/python"
+    archive: str | None = None
+
+    @classmethod
+    def of(cls, archive: str | Path) -> "Packages":
+        """Returns those of an archive.
+
+        Args:
+            archive: Where executors, or this machine, have it.
+        """
+        return cls(archive=f"{archive}#{_ALIAS}")
+
+
 def check(environment: str | None) -> None:
     """Checks what `attach` is given.
 
     Raises:
-        OptionError: It is neither "here" nor a file of requirements.
+        OptionError: It is neither "here", nor a folder of CVMFS, nor a file of requirements.
     """
-    if environment not in (None, "here") and not Path(str(environment)).is_file():
+    if environment in (None, "here") or _CVMFS.match(str(environment)):
+        return
+    _check_file(Path(str(environment)))
+
+
+def _check_file(requirements: Path) -> None:
+    if not requirements.is_file():
         raise OptionError(
             "environment",
-            f"There is no file {environment} of requirements.",
-            remedy='Give the path of one, "here" for the packages of this Python, or None.',
+            f"There is no file {requirements} of requirements.",
+            remedy='Give the path of one; attach() takes "here", for this Python, and folders of CVMFS, too.',
         )
+
+
+def on_nodes(environment: str, repositories: Iterable[str]) -> Packages | None:
+    """Returns packages that lie on the nodes already; None where an environment is another one.
+
+    Args:
+        environment: As of `astrok8s.attach`.
+        repositories: Those that the nodes mount.
+
+    Raises:
+        OptionError: The nodes do not mount the repository.
+    """
+    found = _CVMFS.match(environment)
+    if found is None:
+        return None
+    if found[1] not in repositories:
+        has = ", ".join(repositories) or "none"
+        raise OptionError(
+            "environment",
+            f"The cluster's nodes do not mount the repository {found[1]}; they mount: {has}.",
+            remedy="Provision the cluster with it (cvmfs_repositories).",
+        )
+    return Packages(python=f"{environment.rstrip('/')}/bin/python")
 
 
 def archive(environment: str, say: Callable[[str], None]) -> Path:
@@ -106,6 +156,35 @@ def keep(connection: Any, path: Path, say: Callable[[str], None]) -> str:
     return f"s3a://{_BUCKET}/{path.name}"
 
 
+def pack(requirements: Path, folder: Path) -> None:
+    """Writes packages with their program into a folder, to be published as part of a repository of CVMFS.
+
+    Args:
+        requirements: A file of requirements, as pip reads it.
+        folder: What is made; `attach(environment=…)` names it as it lies under /cvmfs.
+
+    Raises:
+        OptionError: There is no such file, or the folder is there already.
+        AttachError: The requirements cannot be installed.
+    """
+    _check_file(requirements)
+    if folder.exists():
+        raise OptionError("folder", f"{folder} is there already.", remedy="Name one that is to be made.")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as name:
+        new = Path(name, "new")
+        _install(str(requirements), new / "lib")
+        # Nobody can write the byte code later, and a worker that must compile starts slowly.
+        subprocess.run(
+            [sys.executable, "-m", "compileall", "-q", str(new / "lib")], stdout=subprocess.DEVNULL, check=False
+        )
+        (new / "bin").mkdir()
+        (new / "bin" / "python").write_bytes(_PROGRAM)
+        (new / "bin" / "python").chmod(0o755)
+        (new / ".cvmfscatalog").touch()  # clients need not know of it before they enter it
+        new.rename(folder)
+
+
 def _listing() -> str:
     """Returns a line for each package of this Python, with a digest of its files."""
     records = ((each.name, each.version, each.read_text("RECORD") or "") for each in _chosen())
@@ -149,7 +228,15 @@ def _here() -> Iterator[tuple[Path, str]]:
 
 
 def _installed(requirements: str, folder: Path) -> Iterator[tuple[Path, str]]:
-    """Installs requirements into a folder, and yields its files as `_here`.
+    """Installs requirements into a folder, and yields its files as `_here`."""
+    _install(requirements, folder)
+    for path in folder.rglob("*"):
+        if path.is_file():
+            yield path, str(path.relative_to(folder))
+
+
+def _install(requirements: str, folder: Path) -> None:
+    """Installs requirements into a folder.
 
     Raises:
         AttachError: They cannot be installed.
@@ -162,9 +249,6 @@ def _installed(requirements: str, folder: Path) -> Iterator[tuple[Path, str]]:
         raise AttachError(
             f"The packages of {requirements} cannot be installed:\n{run.stderr.strip()}\n", remedy="Mend the file."
         )
-    for path in folder.rglob("*"):
-        if path.is_file():
-            yield path, str(path.relative_to(folder))
 
 
 def _write(path: Path, files: Iterable[tuple[Path, str]]) -> Path:

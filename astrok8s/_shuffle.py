@@ -3,15 +3,14 @@
 from base64 import b64decode
 from collections.abc import Callable, Mapping
 
-from astrok8s._kubernetes import CoreV1Api, config_map, session_conf
+from astrok8s._kubernetes import CoreV1Api, config_map
 from astrok8s._pods import Pods
-from astrok8s._private import folder, write
 from astrok8s.errors import AttachError, OptionError
 
 _NAME = "spark-shuffle"
 _ENABLED = "spark.shuffle.service.enabled"
 _TRACKING = "spark.dynamicAllocation.shuffleTracking.enabled"
-_TEMPLATE_FILE = "spark.kubernetes.executor.podTemplateFile"
+TEMPLATE_FILE = "spark.kubernetes.executor.podTemplateFile"
 # Both together let an executor that goes hand its files on.
 _HANDS_ON = ("spark.decommission.enabled", "spark.storage.decommission.shuffleBlocks.enabled")
 DYNAMIC = "spark.dynamicAllocation.enabled"
@@ -48,10 +47,10 @@ def _check(conf: Mapping[str, str], service: str | None) -> None:
     Raises:
         OptionError: It does not.
     """
-    if service == "external" and _TEMPLATE_FILE in conf:
+    if service == "external" and TEMPLATE_FILE in conf:
         raise OptionError(
             "conf",
-            f"{_TEMPLATE_FILE} is {conf[_TEMPLATE_FILE]}, in place of the template that gives executors the network of "
+            f"{TEMPLATE_FILE} is {conf[TEMPLATE_FILE]}, in place of the template that gives executors the network of "
             "their nodes, where the shuffle service is: every executor would fail.",
             remedy=f"Leave it out, or do without the shuffle service: {_ENABLED}=false.",
         )
@@ -68,17 +67,6 @@ def _check(conf: Mapping[str, str], service: str | None) -> None:
 def is_on(conf: Mapping[str, str], name: str, *, default: bool = False) -> bool:
     """Returns whether a property is true; people give booleans, too."""
     return str(conf.get(name, default)).strip().lower() == "true"
-
-
-def properties(found: Mapping[str, str]) -> dict[str, str]:
-    """Returns Spark's properties.
-
-    Args:
-        found: As of `settings`.
-    """
-    template = found.get("executor.yaml")
-    file = {_TEMPLATE_FILE: write(folder() / "executor.yaml", template.encode())} if template else {}
-    return session_conf(found) | file
 
 
 def secret(api: CoreV1Api, namespace: str, found: Mapping[str, str]) -> str | None:

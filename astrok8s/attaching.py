@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from astrok8s import _client, _connect, _driver, _environment, _storage
 from astrok8s._cloud import connection_of
-from astrok8s._kubernetes import SparkBase, access_of, spark_account, spark_base, told
+from astrok8s._environment import Packages
+from astrok8s._kubernetes import CoreV1Api, SparkBase, access_of, config_map, spark_account, spark_base, told
 from astrok8s._progress import Progress
 from astrok8s.clusters import Cluster, get_cluster
 from astrok8s.errors import AttachError, OptionError
@@ -53,7 +54,8 @@ def attach(
             `spark.sql.…`.
         environment: What Python functions on executors have beside the image's packages: "here", those of this Python
             (but for what only astrok8s needs); or the path of a file of requirements, as pip reads it. It is packed
-            once, and kept in a bucket of the project.
+            once, and kept in a bucket of the project. A folder of CVMFS with a program `bin/python` in it, such as
+            "/cvmfs/sw.example.org/python", is used where it lies.
         token_hours: How long the session may last, in hours; from 10 minutes to a week.
         timeout_s: How long to wait, in seconds, for the server or the executors.
         quiet: Show no progress.
@@ -85,7 +87,7 @@ def attach(
         ):
             base = spark_base(api, namespace)
             _check_version(base)
-            packages = _packages(environment, connection, base, progress.say)
+            packages = _packages(environment, connection, api, base, progress.say)
             account = spark_account(access, api, base, token_hours)
             if mode == "client":
                 return _client.attach(
@@ -133,12 +135,17 @@ def _check_arguments(mode: str, executors: int | None, conf: Mapping[str, str], 
         raise OptionError("token_hours", f"A token cannot be valid for {token_hours!r} hours.", remedy=remedy)
 
 
-def _packages(environment: str | None, connection: Any, base: SparkBase, say: Callable[[str], None]) -> str | None:
-    """Returns the address of the packages for executors: on the object storage, else on this machine."""
+def _packages(
+    environment: str | None, connection: Any, api: CoreV1Api, base: SparkBase, say: Callable[[str], None]
+) -> Packages | None:
+    """Returns the packages for executors: on their nodes, on the object storage, else on this machine."""
     if environment is None:
         return None
+    cvmfs = config_map(api, base.namespace, "cvmfs") or {}
+    if found := _environment.on_nodes(environment, cvmfs.get("repositories", "").split()):
+        return found
     path = _environment.archive(environment, say)
-    return _environment.keep(connection, path, say) if _storage.is_known(base.conf) else str(path)
+    return Packages.of(_environment.keep(connection, path, say) if _storage.is_known(base.conf) else path)
 
 
 def _check_version(base: SparkBase) -> None:

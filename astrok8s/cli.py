@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -11,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from astrok8s import _environment
 from astrok8s.clusters import Cluster, get_cluster, list_clusters
 from astrok8s.errors import AstroK8sError, OptionError, ProvisionError
 from astrok8s.options import load_options
@@ -97,6 +99,17 @@ def destroy(
             typer.confirm(f"Destroy cluster {name} with {cluster.size} workers on cloud {cluster.cloud}?", abort=True)
         destroy_cluster(name, cloud=cluster.cloud)
         out.print(f"Cluster {escape(name)} is gone.")
+
+
+@app.command()
+def pack(
+    requirements: Annotated[Path, typer.Argument(help="A file of requirements, as pip reads it.")],
+    folder: Annotated[Path, typer.Argument(help="The folder that is made.")],
+) -> None:
+    """Make a folder of packages for executors, to be published in a repository of CVMFS."""
+    with _told_errors():
+        _environment.pack(requirements, folder)
+        out.print(f"Publish {escape(str(folder))}, and name it as it lies under /cvmfs: attach(environment=…).")
 
 
 @app.command()

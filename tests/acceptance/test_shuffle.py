@@ -148,6 +148,10 @@ def test_tracking_takes_the_service_away_and_keeps_the_files(box: Box) -> None:
     assert run.returncode == 0, run.stdout
     assert "changed=0" in box.playbook("site.yml", clusters=["one"], **tracking).stdout
     assert box.kubectl("one", "get", "daemonsets", "--namespace=spark", "--output=name").stdout == ""
+    # The server of Spark Connect has been told, too.
+    code = "import astrok8s; print(astrok8s.attach('one').range(100).groupBy().sum('id').first()[0])"
+    connected = box.run(sys.executable, "-c", code, OS_CLOUD=box.name)
+    assert connected.stdout == "4950\n", connected.stderr
     asked = python(box, "", **{"spark.shuffle.service.enabled": "true"})
     assert "astrok8s.errors.OptionError: spark.shuffle.service.enabled is true, and the cluster has no" in asked.stderr
     shrunk = python(box, SHUFFLE.format(between=""), **SHRINKING)

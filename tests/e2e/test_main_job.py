@@ -30,7 +30,7 @@ def test_up_starts_a_cloud(box: Box, before: dict[str, str]) -> None:
     assert f"export OS_CLOUD={box.name}" in up.stdout
     status = box.localcloud("status")
     assert status.returncode == 0, status.stdout
-    assert status.stdout.count("RUNNING") == 9  # six services and the rack
+    assert status.stdout.count("RUNNING") == 9  # eight services and the rack
     assert machine_state() == before
 
 

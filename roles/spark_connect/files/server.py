@@ -21,13 +21,15 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from sizing import executor_properties, room_on_any
+from templates import pod
 
+SOURCES = ("astrok8s", "cvmfs", "spark-shuffle", "spark-history", "spark-connect")
 SERVER = "org.apache.spark.sql.connect.service.SparkConnectServer"
 ROLES = Path("/etc/astrok8s")
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 READY = Path("/tmp/ready")
 CONF = Path("/tmp/spark.conf")
-TEMPLATE = Path("/tmp/executor.yaml")
+TEMPLATE = Path("/tmp/executor.json")
 CREDENTIALS = Path("/tmp/credentials")
 PORT = int(os.environ["CONNECT_PORT"])
 POLL_S = 2
@@ -58,8 +60,8 @@ def main() -> None:
 def session_properties() -> dict[str, str]:
     """Returns what the roles left for sessions; the later of them wins."""
     found: dict[str, str] = {}
-    for role in ("astrok8s", "spark-shuffle", "spark-history", "spark-connect"):
-        file = ROLES / role / "session.conf"
+    for source in SOURCES:
+        file = ROLES / source / "session.conf"
         if file.exists():
             lines = (line.split(None, 1) for line in file.read_text().splitlines() if line.strip())
             found |= {line[0]: line[1] if len(line) > 1 else "" for line in lines}
@@ -88,10 +90,11 @@ def executor_template() -> Path:
 
     Spark can do that, too, but first waits for its own pod to be ready, which it is once Spark runs.
     """
-    file = ROLES / "spark-shuffle" / "executor.yaml"
-    text = file.read_text() if file.exists() else "apiVersion: v1\nkind: Pod\n"
+    files = (ROLES / source / "executor.json" for source in SOURCES)
+    parts = [json.loads(file.read_text()) for file in files if file.exists()]
     owner = {"apiVersion": "v1", "kind": "Pod", "name": os.environ["POD_NAME"], "uid": os.environ["POD_UID"]}
-    write(TEMPLATE, f"{text}metadata: {json.dumps({'ownerReferences': [owner | {'controller': True}]})}\n".encode())
+    ours = {"metadata": {"ownerReferences": [owner | {"controller": True}]}}
+    write(TEMPLATE, json.dumps(pod([*parts, ours])).encode())
     return TEMPLATE
 
 

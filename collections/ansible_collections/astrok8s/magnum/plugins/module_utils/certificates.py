@@ -26,13 +26,13 @@ def administrator_request(key: ec.EllipticCurvePrivateKey) -> str:
     return request.public_bytes(serialization.Encoding.PEM).decode()
 
 
-def kubeconfig(
-    name: str, server: str, authority: str, certificate: str, key: ec.EllipticCurvePrivateKey
-) -> dict[str, Any]:
+def kubeconfig(server: str, authority: str, certificate: str, key: ec.EllipticCurvePrivateKey) -> dict[str, Any]:
     """Returns what kubectl would read from a file.
 
+    All that it names is named by the URL: Ansible blackens every text of a secret wherever it prints it, and so would
+    the cluster's name be, also where a node of that name is to be told.
+
     Args:
-        name: The cluster's name.
         server: The URL of its API.
         authority: The certificate of its authority, PEM.
         certificate: The client's certificate, PEM.
@@ -44,10 +44,10 @@ def kubeconfig(
     return {
         "apiVersion": "v1",
         "kind": "Config",
-        "current-context": name,
-        "contexts": [{"name": name, "context": {"cluster": name, "user": "admin"}}],
-        "clusters": [{"name": name, "cluster": cluster}],
-        "users": [{"name": "admin", "user": user}],
+        "current-context": server,
+        "contexts": [{"name": server, "context": {"cluster": server, "user": server}}],
+        "clusters": [{"name": server, "cluster": cluster}],
+        "users": [{"name": server, "user": user}],
     }
 
 

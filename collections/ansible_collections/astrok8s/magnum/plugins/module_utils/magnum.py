@@ -173,7 +173,7 @@ class Magnum:
         authority = _accept(self._get(f"/certificates/{uuid}"), f"reading the authority of cluster {uuid}")
         request = {"cluster_uuid": uuid, "csr": administrator_request(key)}
         signed = _accept(self._post("/certificates", request), f"signing a certificate of cluster {uuid}")
-        return kubeconfig(cluster["name"], cluster["api_address"], authority["pem"], signed["pem"], key)
+        return kubeconfig(cluster["api_address"], authority["pem"], signed["pem"], key)
 
     def _pages(self, kind: str, path: str = "") -> Iterator[dict[str, Any]]:
         """Yields the items of a collection, page by page."""

@@ -1,0 +1,1 @@
+../../../collections/ansible_collections/astrok8s/magnum/plugins/module_utils/templates.py

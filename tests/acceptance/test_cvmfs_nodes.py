@@ -1,0 +1,127 @@
+"""What the role cvmfs promises: every worker reads the repositories, and so does every pod of Spark."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from boxes import Box, until
+
+FQRN = "sw.example.org"
+CLIENTS = ("--namespace=cvmfs", "--selector=app.kubernetes.io/name=cvmfs")
+
+# Where each row was made, and what its executor reads in the repository.
+READ = """
+import astrok8s
+spark = astrok8s.attach("one", mode={mode!r}, quiet=True)
+def read(batches):
+    import pathlib, socket, time
+    time.sleep(2)  # long enough for two executors to share the work
+    for batch in batches:
+        content = pathlib.Path("/cvmfs/{fqrn}/hip/main.csv").read_text()
+        yield batch.assign(host=socket.gethostname(), content=content)
+found = spark.range(0, 8, 1, 8).mapInPandas(read, "id long, host string, content string").toPandas()
+print(len(set(found.host)), set(found.content))
+spark.stop()
+"""
+
+
+@pytest.fixture(scope="module")
+def repository(box: Box, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """A repository as the role knows one, with its proxy."""
+    tree = tmp_path_factory.mktemp("tree")
+    (tree / "hip").mkdir()
+    (tree / "hip" / "main.csv").write_text("ra,dec")
+    told = publish(box, FQRN, tree)
+    return {"fqrn": FQRN, "urls": [told["url"]], "public_key": Path(told["public key"]).read_text()}
+
+
+def publish(box: Box, fqrn: str, tree: Path) -> dict[str, str]:
+    run = box.localcloud("cvmfs", "publish", fqrn, str(tree), "--ttl", "5")
+    assert run.returncode == 0, run.stderr
+    return dict(re.split(r": +", line, maxsplit=1) for line in run.stdout.splitlines()[1:])
+
+
+def declare(box: Box, *repositories: dict[str, Any], **options: object) -> subprocess.CompletedProcess[str]:
+    variables = {"size": 2, "cvmfs_repositories": repositories} | options
+    return box.playbook("site.yml", clusters=["one"], **variables)
+
+
+def python(box: Box, mode: str) -> subprocess.CompletedProcess[str]:
+    return box.run(sys.executable, "-c", READ.format(mode=mode, fqrn=FQRN), OS_CLOUD=box.name)
+
+
+def test_every_worker_reads_it_when_the_playbook_ends(box: Box, repository: dict[str, Any]) -> None:
+    run = declare(box, repository)
+    assert run.returncode == 0, run.stdout
+    names = box.kubectl("one", "get", "pods", *CLIENTS, "--output=name").stdout.split()
+    assert len(names) == 2
+    for name in names:
+        read = box.kubectl("one", "exec", "--namespace=cvmfs", name, "--", "cat", f"/cvmfs/{FQRN}/hip/main.csv")
+        assert read.stdout == "ra,dec", read.stderr
+    assert "changed=0" in declare(box, repository).stdout
+
+
+@pytest.mark.parametrize("mode", ["connect", "client"])
+def test_executors_of_both_workers_read_it(box: Box, mode: str) -> None:
+    run = python(box, mode)
+    assert run.stdout == "2 {'ra,dec'}\n", run.stderr
+
+
+def test_a_new_worker_has_it_before_the_playbook_ends(box: Box, repository: dict[str, Any]) -> None:
+    assert declare(box, repository, size=3).returncode == 0
+    status = box.kubectl("one", "get", "daemonset", "cvmfs", "--namespace=cvmfs", "--output=json").stdout
+    assert json.loads(status)["status"]["numberReady"] == 3
+
+
+def test_a_client_that_is_killed_comes_back_under_pods_that_run(box: Box) -> None:
+    pod: dict[str, Any] = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "reader"}}
+    mount = {"name": "cvmfs", "mountPath": "/cvmfs", "readOnly": True, "mountPropagation": "HostToContainer"}
+    container = {"name": "reader", "image": "localcloud/busybox:1", "command": ["sleep", "infinity"]}
+    volumes = [{"name": "cvmfs", "hostPath": {"path": "/cvmfs"}}]
+    pod["spec"] = {"containers": [container | {"volumeMounts": [mount]}], "volumes": volumes}
+    assert box.kubectl("one", "apply", "--filename=-", stdin=json.dumps(pod)).returncode == 0
+    read = ("exec", "reader", "--", "cat", f"/cvmfs/{FQRN}/hip/main.csv")
+    until(lambda: box.kubectl("one", *read), lambda run: run.stdout == "ra,dec")
+    assert box.kubectl("one", "delete", "pods", *CLIENTS, "--grace-period=0", "--force").returncode == 0
+    until(lambda: box.kubectl("one", *read), lambda run: run.stdout == "ra,dec", timeout_s=120)
+
+
+def test_a_proxy_that_is_down_is_done_without(box: Box, repository: dict[str, Any]) -> None:
+    box_address = repository["urls"][0].removeprefix("http://").partition(":")[0]
+    run = declare(box, repository, cvmfs_http_proxy=f"http://{box_address}:3127;DIRECT")
+    assert run.returncode == 0, run.stdout
+
+
+# Of a repository that a node has never read, what it has in its cache is no help.
+WRONG = {
+    "key": ({"public_key": "another's"}, FQRN, "not signed by the master key"),
+    "server": ({"fqrn": "new.example.org", "urls": ["http://{box}:8001/cvmfs/@fqrn@"]}, "new.example.org", "refused"),
+    "name": ({"fqrn": "none.example.org"}, "none.example.org", "it is for sw.example.org"),
+}
+
+
+@pytest.mark.parametrize(("changed", "name", "reason"), WRONG.values(), ids=WRONG)
+def test_what_no_node_can_read_is_told_with_node_and_reason(
+    box: Box, repository: dict[str, Any], tmp_path: Path, changed: dict[str, Any], name: str, reason: str
+) -> None:
+    address = repository["urls"][0].removeprefix("http://").partition(":")[0]
+    changed = json.loads(json.dumps(changed).replace("{box}", address))
+    if "public_key" in changed:
+        (tmp_path / "file").write_text("other")
+        changed["public_key"] = Path(publish(box, "other.example.org", tmp_path)["public key"]).read_text()
+    run = declare(box, repository | changed, cvmfs_timeout=60)
+    assert run.returncode == 2
+    told = " ".join(run.stdout.split())
+    assert "Not every node reads every repository" in told
+    assert re.search(rf"one-node-\d says: .*{name}: .*{reason}", told), told
+
+
+def test_without_repositories_there_is_none(box: Box) -> None:
+    assert declare(box).returncode == 0
+    assert "changed=0" in declare(box).stdout
+    gone = ("get", "pods", "--namespace=cvmfs", "--output=name")
+    until(lambda: box.kubectl("one", *gone), lambda run: run.stdout == "")
