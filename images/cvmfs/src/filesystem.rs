@@ -365,6 +365,7 @@ impl Filesystem for Files {
         let value = match name.to_str() {
             Some("user.fqrn") => manifest.fqrn.clone(),
             Some("user.revision") => manifest.revision.to_string(),
+            Some("user.rx") => (self.repository.objects.transport.received() / 1024).to_string(),
             _ => return reply.error(Errno::ENODATA),
         };
         match size as usize {

@@ -2,7 +2,8 @@
 
 use std::error::Error as _;
 use std::io::Read;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rand::seq::SliceRandom;
@@ -24,6 +25,7 @@ const LARGEST: u64 = 1 << 30;
 /// All ways to a repository, the preferred one first.
 pub struct Transport {
     routes: Vec<Route>,
+    received: Arc<AtomicU64>,
     paused_until: Mutex<Option<Instant>>,
 }
 
@@ -32,6 +34,7 @@ struct Route {
     agent: ureq::Agent,
     server: String,
     name: String,
+    received: Arc<AtomicU64>,
     rests_until: Mutex<Option<Instant>>,
 }
 
@@ -46,7 +49,7 @@ enum Failure {
 impl Transport {
     /// Returns the transport of a repository.
     pub fn new(settings: &Settings) -> Result<Self> {
-        let mut routes = vec![];
+        let (mut routes, received) = (vec![], Arc::<AtomicU64>::default());
         for group in &settings.proxies {
             let mut group = group.clone();
             group.shuffle(&mut rand::thread_rng());
@@ -57,11 +60,17 @@ impl Transport {
                     agent: agent.clone(),
                     server: server.clone(),
                     name: format!("{server}{via}"),
+                    received: received.clone(),
                     rests_until: Mutex::default(),
                 }));
             }
         }
-        Ok(Self { routes, paused_until: Mutex::default() })
+        Ok(Self { routes, received, paused_until: Mutex::default() })
+    }
+
+    /// Returns how many bytes servers and proxies have sent.
+    pub fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
     }
 
     /// Fetches what has a path, from the first route whose answer is accepted.
@@ -136,6 +145,7 @@ impl Route {
         })?;
         let mut content = vec![];
         let read = response.into_reader().take(LARGEST).read_to_end(&mut content);
+        self.received.fetch_add(content.len() as u64, Ordering::Relaxed);
         read.map_err(|error| Failure::Silent(error.to_string()))?;
         Ok(content)
     }
