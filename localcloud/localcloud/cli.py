@@ -1,5 +1,6 @@
 """The command `localcloud`."""
 
+import json
 import os
 import sys
 import time
@@ -137,6 +138,33 @@ def publish(
     out.print(f"public key: {repository.public_key}")
     if box.find(home) is None:
         out.print(f"{name} is down: `localcloud up --name {name}` serves it.")
+
+
+@cvmfs_app.command()
+def options(name: Name = DEFAULT_NAME) -> None:
+    """Print the options of astrok8s that give a cluster all repositories of the cloud, as JSON."""
+    from localcloud import lifecycle
+    from localcloud.cloud.services import PROXY, STRATUM
+    from localcloud.cvmfs.repository import Repository
+
+    home = Home.of(name)
+    repositories = Repository.published(home.cvmfs)
+    if not repositories:
+        raise LocalcloudError(
+            f"{name} has no repository.", remedy=f"Make one: localcloud cvmfs publish FQRN DIR --name {name}"
+        )
+    addresses = lifecycle.addresses_of(home)
+    found = [
+        {
+            "fqrn": repository.fqrn,
+            "urls": [STRATUM.url(addresses, repository.path)],
+            "public_key": repository.public_key.read_text(),
+        }
+        for repository in repositories
+    ]
+    # Where the proxy does not answer, clients go to the stratum themselves.
+    proxies = f"{PROXY.url(addresses)};DIRECT"
+    typer.echo(json.dumps({"cvmfs_repositories": found, "cvmfs_http_proxy": proxies}, indent=2))
 
 
 def main() -> None:

@@ -73,6 +73,12 @@ def object_url(told: dict[str, str]) -> str:
     return f"{told['url']}/data/{name[:2]}/{name[2:]}"
 
 
+def test_without_a_repository_there_are_no_options(box: Box) -> None:
+    run = box.localcloud("cvmfs", "options")
+    assert run.returncode == 1
+    assert f"{box.name} has no repository. Make one: localcloud cvmfs publish" in run.stderr
+
+
 def test_the_stratum_serves_what_was_published(box: Box, told: dict[str, str]) -> None:
     assert told["url"] == f"http://{box.network.removesuffix('0/16')}2:8000/cvmfs/{FQRN}"
     manifest = get(box, f"{told['url']}/.cvmfspublished")
