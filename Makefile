@@ -29,6 +29,7 @@ bench: setup ## How long things take
 	.venv/bin/python benchmarks/cluster_create.py
 	.venv/bin/python benchmarks/main_job.py
 	.venv/bin/python benchmarks/shuffle.py
+	.venv/bin/python benchmarks/cvmfs.py
 
 lock: setup ## Renew the lock files from the pyproject.toml files
 	@scripts/lock

@@ -1,5 +1,6 @@
 """What the image `cvmfs` promises: pods read what was published, all of it verified, whatever happens around them."""
 
+import hashlib
 import json
 import os
 import re
@@ -121,7 +122,7 @@ object_of(repository, b"good").write_bytes(zlib.compress(b"evil"))
 """
 
 
-def client(name: str, repositories: str, address: str, servers: str) -> str:
+def client(name: str, repositories: str, address: str, servers: str, quota_mb: int) -> str:
     """Returns a client for each node, with a cache of its own."""
     return f"""
 apiVersion: apps/v1
@@ -141,6 +142,7 @@ spec:
             - {{name: CVMFS_REPOSITORIES, value: "{repositories}"}}
             - {{name: CVMFS_SERVER_URL, value: "{servers}"}}
             - {{name: CVMFS_HTTP_PROXY, value: "http://{address}:3128;DIRECT"}}
+            - {{name: CVMFS_QUOTA_LIMIT, value: "{quota_mb}"}}
           volumeMounts:
             - {{name: cvmfs, mountPath: /cvmfs, mountPropagation: Bidirectional}}
             - {{name: cache, mountPath: /var/lib/cvmfs}}
@@ -173,12 +175,14 @@ def tree(box: Box, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for nested in ("python", "python/site"):
         (tree / nested).mkdir()
         (tree / nested / ".cvmfscatalog").touch()
-    for number in range(200):
-        (tree / "python" / "site" / f"{number}.py").write_text(f"number = {number}\n")
+    for number in range(5_000):
+        path = tree / "python" / "site" / f"{number % 50}" / f"{number}.py"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"number = {number}\n")
     (tree / "chunked.fits").write_bytes(os.urandom(20_000_000))
     (tree / "empty").touch()
     (tree / "étoile").write_text("Véga")
-    (tree / "link").symlink_to("python/site/1.py")
+    (tree / "link").symlink_to("python/site/1/1.py")
     (tree / "private").write_text("to its owner, and in a repository to everybody")
     (tree / "private").chmod(0o600)
     os.utime(tree / "private", ns=(1, 1_234_567_890_123_456_789))
@@ -187,8 +191,8 @@ def tree(box: Box, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tree
 
 
-def publish(box: Box, tree: Path) -> None:
-    run = box.localcloud("cvmfs", "publish", FQRN, str(tree), "--ttl", str(TTL_S))
+def publish(box: Box, tree: Path, fqrn: str = FQRN) -> None:
+    run = box.localcloud("cvmfs", "publish", fqrn, str(tree), "--ttl", str(TTL_S))
     assert run.returncode == 0, run.stderr
 
 
@@ -203,13 +207,15 @@ def kubectl(box: Box, *arguments: str, stdin: str | None = None) -> str:
     return run.stdout
 
 
-def start_client(box: Box, name: str, repositories: list[str], paths: Sequence[str] = ("@fqrn@",)) -> None:
+def start_client(
+    box: Box, name: str, repositories: list[str], paths: Sequence[str] = ("@fqrn@",), quota_mb: int = 4000
+) -> None:
     """Starts a client, which trusts the master keys of its repositories, and finds them under paths of the stratum."""
     keys = [f"--from-file={box.home}/cvmfs/keys/{fqrn}.pub" for fqrn in repositories]
     kubectl(box, "create", "configmap", name, *keys)
     address = f"{box.network.removesuffix('0/16')}2"
     servers = ";".join(f"http://{address}:8000/cvmfs/{path}" for path in paths)
-    apply(box, client(name, ",".join(repositories), address, servers))
+    apply(box, client(name, ",".join(repositories), address, servers, quota_mb))
 
 
 def read(box: Box, *command: str) -> subprocess.CompletedProcess[str]:
@@ -349,6 +355,22 @@ def test_what_was_read_is_read_without_a_server(box: Box, tree: Path) -> None:
         assert "Input/output error" in cat(box, "unread").stderr
     until(lambda: cat(box, "unread"), lambda run: run.stdout == "unread")
     assert look(box) == source(tree)
+
+
+def test_a_cache_keeps_its_quota(box: Box, tmp_path: Path) -> None:
+    for number in range(12):
+        (tmp_path / str(number)).write_bytes(os.urandom(5_000_000))
+    publish(box, tmp_path, "large.example.org")
+    start_client(box, "small", ["large.example.org"], quota_mb=20)
+    until(lambda: read(box, "ls", "/cvmfs/large.example.org"), lambda run: "11" in run.stdout.split())
+    sums = read(box, "sh", "-c", "cd /cvmfs/large.example.org && sha1sum *").stdout.split()
+    assert {name: found for found, name in zip(sums[::2], sums[1::2], strict=True)} == {
+        path.name: hashlib.sha1(path.read_bytes()).hexdigest()  # noqa: S324  no secret
+        for path in tmp_path.iterdir()
+    }
+    kept = "find /var/lib/cvmfs -type f -printf '%s\\n' | awk '{ sum += $1 } END { print sum }'"
+    size = int(kubectl(box, "exec", "daemonset/small", "--", "sh", "-c", kept))
+    assert 5_000_000 <= size <= 20 * 2**20  # a megabyte, as the official client counts
 
 
 def test_a_client_that_ends_unmounts(box: Box, tree: Path) -> None:  # noqa: ARG001  the client is its

@@ -4,11 +4,14 @@ import json
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from boxes import Box, until
+
+from astrok8s import load_options
 
 FQRN = "sw.example.org"
 CLIENTS = ("--namespace=cvmfs", "--selector=app.kubernetes.io/name=cvmfs")
@@ -26,6 +29,28 @@ def read(batches):
 found = spark.range(0, 8, 1, 8).mapInPandas(read, "id long, host string, content string").toPandas()
 print(len(set(found.host)), set(found.content))
 spark.stop()
+"""
+
+# Ordinary users on every worker.
+READERS = f"""
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {{name: readers}}
+spec:
+  selector: {{matchLabels: {{app: readers}}}}
+  template:
+    metadata: {{labels: {{app: readers}}}}
+    spec:
+      terminationGracePeriodSeconds: 0
+      containers:
+        - name: reader
+          image: docker.io/astrok8s/spark:{load_options()["spark_base_version"].default}
+          args: [sleep, infinity]
+          securityContext: {{runAsNonRoot: true, allowPrivilegeEscalation: false, capabilities: {{drop: [ALL]}}}}
+          volumeMounts: [{{name: cvmfs, mountPath: /cvmfs, mountPropagation: HostToContainer, readOnly: true}}]
+      volumes:
+        - name: cvmfs
+          hostPath: {{path: /cvmfs, type: DirectoryOrCreate}}
 """
 
 
@@ -69,6 +94,28 @@ def test_every_worker_reads_it_when_the_playbook_ends(box: Box, repository: dict
 def test_executors_of_both_workers_read_it(box: Box, mode: str) -> None:
     run = python(box, mode)
     assert run.stdout == "2 {'ra,dec'}\n", run.stderr
+
+
+def test_eight_readers_on_every_worker_see_the_same(box: Box, tmp_path: Path) -> None:
+    for number in range(1_000):
+        path = tmp_path / str(number % 10) / str(number)
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"{number}\n" * 100)
+    told = publish(box, "many.example.org", tmp_path)
+    many = {"fqrn": "many.example.org", "urls": [told["url"]], "public_key": Path(told["public key"]).read_text()}
+    assert declare(box, many).returncode == 0
+    assert box.kubectl("one", "apply", "--filename=-", stdin=READERS).returncode == 0
+    rolled = box.kubectl("one", "rollout", "status", "daemonset/readers", "--timeout=120s")
+    assert rolled.returncode == 0, rolled.stdout
+    names = box.kubectl("one", "get", "pods", "--selector=app=readers", "--output=name").stdout.split()
+    assert len(names) == 2
+    digest = "find . -type f | sort | xargs sha1sum | sha1sum"
+    eight = f"cd /cvmfs/many.example.org && id -u && for i in 1 2 3 4 5 6 7 8; do ({digest}) & done; wait"
+    commands = [("exec", name, "--", "sh", "-c", eight) for name in names]
+    with ThreadPoolExecutor(2) as pool:
+        runs = list(pool.map(lambda command: box.kubectl("one", *command), commands))
+    expected = box.run("sh", "-c", f"cd {tmp_path} && {digest}").stdout
+    assert [run.stdout for run in runs] == ["185\n" + 8 * expected] * 2
 
 
 def test_a_new_worker_has_it_before_the_playbook_ends(box: Box, repository: dict[str, Any]) -> None:
