@@ -5,10 +5,13 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from boxes import SITE_BIN, VOLUME, WEB, Box, machine_state, traces, until
+from boxes import ROOT, SITE_BIN, VOLUME, WEB, Box, machine_state, traces, until
 from storage import client, endpoint, get, key, new_key, put
+
+REPOSITORY = "sw.astro.example"
 
 
 @pytest.fixture(scope="module")
@@ -66,14 +69,26 @@ def test_objects_are_kept_for_whoever_has_a_key(box: Box) -> None:
     assert get(s3, "night-1", "m31/image.fits") == b"SIMPLE  ="
 
 
+@pytest.fixture(scope="module")
+def software(box: Box) -> dict[str, Any]:
+    """The options that give a cluster the packages of notebooks/cvmfs.ipynb, published in the box."""
+    published = box.localcloud("cvmfs", "publish", REPOSITORY, str(ROOT / ".venv" / "software"))
+    assert published.returncode == 0, published.stderr
+    run = box.localcloud("cvmfs", "options")
+    assert run.returncode == 0, run.stderr
+    options: dict[str, Any] = json.loads(run.stdout)
+    assert [repository["fqrn"] for repository in options["cvmfs_repositories"]] == [REPOSITORY]
+    return options
+
+
 def test_the_user_is_no_administrator(box: Box) -> None:
     run = box.openstack("user", "list")
     assert run.returncode == 1
     assert "403" in run.stderr
 
 
-def test_site_makes_the_declared_cluster(box: Box, before: dict[str, str]) -> None:
-    run = box.playbook("site.yml", clusters=["first"], size=2)
+def test_site_makes_the_declared_cluster(box: Box, before: dict[str, str], software: dict[str, Any]) -> None:
+    run = box.playbook("site.yml", clusters=["first"], size=2, **software)
     assert run.returncode == 0, run.stdout
     nodes = box.nodes("first")
     assert set(nodes) == {"first-master-0", "first-node-1", "first-node-2"}
@@ -83,8 +98,8 @@ def test_site_makes_the_declared_cluster(box: Box, before: dict[str, str]) -> No
     assert machine_state() == before
 
 
-def test_site_again_changes_nothing(box: Box) -> None:
-    run = box.playbook("site.yml", clusters=["first"], size=2)
+def test_site_again_changes_nothing(box: Box, software: dict[str, Any]) -> None:
+    run = box.playbook("site.yml", clusters=["first"], size=2, **software)
     assert run.returncode == 0, run.stdout
     assert "changed=0" in run.stdout
 
@@ -114,6 +129,23 @@ def test_a_notebook_can_be_the_driver_itself(box: Box) -> None:
     attach = "spark = astrok8s.attach('first', mode='client', executors=1, quiet=True)"
     run = python(box, f"{attach}; print(spark.sparkContext.parallelize(range(10)).sum()); spark.stop()")
     assert run.stdout == "45\n", run.stderr
+
+
+# Prints from where executors have astropy.
+IMPORT = f"""
+def packages(batches):
+    import astropy
+    for batch in batches:
+        yield batch.assign(path=astropy.__file__)
+spark = astrok8s.attach("first", environment="/cvmfs/{REPOSITORY}/python", quiet=True)
+print(*spark.range(1).mapInPandas(packages, "id long, path string").toPandas().path)
+spark.stop()
+"""
+
+
+def test_executors_have_packages_of_a_repository(box: Box) -> None:
+    run = python(box, IMPORT)
+    assert run.stdout == f"/cvmfs/{REPOSITORY}/python/lib/astropy/__init__.py\n", run.stderr
 
 
 def test_the_sessions_are_in_the_history(box: Box) -> None:
@@ -153,11 +185,11 @@ def test_a_pod_gets_the_volume_that_it_claims(box: Box) -> None:
     assert box.kubectl("first", "logs", "writer").stdout == "kept\n"
 
 
-def test_a_smaller_cluster_is_drained_first(box: Box) -> None:
+def test_a_smaller_cluster_is_drained_first(box: Box, software: dict[str, Any]) -> None:
     selector = ("--selector=app=web", "--field-selector=spec.nodeName=first-node-2")
     leaving = box.kubectl("first", "get", "pods", *selector, "--output=name").stdout.strip()
     assert leaving
-    run = box.playbook("site.yml", clusters=["first"], size=1)
+    run = box.playbook("site.yml", clusters=["first"], size=1, **software)
     assert run.returncode == 0, run.stdout
     assert "changed=1" in run.stdout
     assert set(box.nodes("first")) == {"first-master-0", "first-node-1"}
