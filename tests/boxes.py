@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ SITE_BIN = ROOT / ".venv" / "bin"
 
 # The variables of every inventory: all is done through APIs, from where Ansible runs.
 LOCAL = {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
+
+# The repository of tests.
+FQRN = "sw.example.org"
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,12 @@ class Box:
     def localcloud(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Runs `localcloud` on this box."""
         return self.run(str(LOCALCLOUD_BIN / "localcloud"), *arguments, "--name", self.name)
+
+    def publish(self, fqrn: str, tree: Path) -> dict[str, str]:
+        """Publishes a folder as a CVMFS repository, and returns what the command tells of it."""
+        run = self.localcloud("cvmfs", "publish", fqrn, str(tree), "--ttl", "5")
+        assert run.returncode == 0, run.stderr
+        return dict(re.split(r": +", line, maxsplit=1) for line in run.stdout.splitlines()[1:])
 
     def openstack(self, *arguments: str, cloud: str | None = None) -> subprocess.CompletedProcess[str]:
         """Runs the unmodified `openstack` client as the cloud's user."""
@@ -282,3 +292,24 @@ def machine_state() -> dict[str, str]:
         **{name: Path("/proc/sys", name).read_text() for name in MACHINE_SETTINGS},
         "namespaces": subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True).stdout,
     }
+
+
+# Where each row was made, and what its executor reads in the repository.
+_READ = """
+import astrok8s
+spark = astrok8s.attach("one", mode={mode!r}, quiet=True)
+def read(batches):
+    import pathlib, socket, time
+    time.sleep(2)  # long enough for two executors to share the work
+    for batch in batches:
+        content = pathlib.Path("/cvmfs/{fqrn}/hip/main.csv").read_text()
+        yield batch.assign(host=socket.gethostname(), content=content)
+found = spark.range(0, 8, 1, 8).mapInPandas(read, "id long, host string, content string").toPandas()
+print(len(set(found.host)), set(found.content))
+spark.stop()
+"""
+
+
+def read_on_executors(box: Box, mode: str) -> subprocess.CompletedProcess[str]:
+    """Reads the repository of tests on two executors of cluster `one`; tells how many they were, and what they read."""
+    return box.run(sys.executable, "-c", _READ.format(mode=mode, fqrn=FQRN), OS_CLOUD=box.name)

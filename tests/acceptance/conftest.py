@@ -2,9 +2,11 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
-from boxes import Box
+from boxes import FQRN, Box
 
 
 @pytest.fixture(scope="module")
@@ -16,3 +18,13 @@ def box(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     assert run.returncode == 0, run.stderr
     yield box
     box.localcloud("destroy")
+
+
+@pytest.fixture(scope="module")
+def repository(box: Box, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """A repository as the role cvmfs knows one."""
+    tree = tmp_path_factory.mktemp("tree")
+    (tree / "hip").mkdir()
+    (tree / "hip" / "main.csv").write_text("ra,dec")
+    told = box.publish(FQRN, tree)
+    return {"fqrn": FQRN, "urls": [told["url"]], "public_key": Path(told["public key"]).read_text()}

@@ -3,33 +3,16 @@
 import json
 import re
 import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
-from boxes import Box, until
+from boxes import FQRN, Box, read_on_executors, until
 
 from astrok8s import load_options
 
-FQRN = "sw.example.org"
 CLIENTS = ("--namespace=cvmfs", "--selector=app.kubernetes.io/name=cvmfs")
-
-# Where each row was made, and what its executor reads in the repository.
-READ = """
-import astrok8s
-spark = astrok8s.attach("one", mode={mode!r}, quiet=True)
-def read(batches):
-    import pathlib, socket, time
-    time.sleep(2)  # long enough for two executors to share the work
-    for batch in batches:
-        content = pathlib.Path("/cvmfs/{fqrn}/hip/main.csv").read_text()
-        yield batch.assign(host=socket.gethostname(), content=content)
-found = spark.range(0, 8, 1, 8).mapInPandas(read, "id long, host string, content string").toPandas()
-print(len(set(found.host)), set(found.content))
-spark.stop()
-"""
 
 # Ordinary users on every worker.
 READERS = f"""
@@ -54,29 +37,9 @@ spec:
 """
 
 
-@pytest.fixture(scope="module")
-def repository(box: Box, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """A repository as the role knows one, with its proxy."""
-    tree = tmp_path_factory.mktemp("tree")
-    (tree / "hip").mkdir()
-    (tree / "hip" / "main.csv").write_text("ra,dec")
-    told = publish(box, FQRN, tree)
-    return {"fqrn": FQRN, "urls": [told["url"]], "public_key": Path(told["public key"]).read_text()}
-
-
-def publish(box: Box, fqrn: str, tree: Path) -> dict[str, str]:
-    run = box.localcloud("cvmfs", "publish", fqrn, str(tree), "--ttl", "5")
-    assert run.returncode == 0, run.stderr
-    return dict(re.split(r": +", line, maxsplit=1) for line in run.stdout.splitlines()[1:])
-
-
 def declare(box: Box, *repositories: dict[str, Any], **options: object) -> subprocess.CompletedProcess[str]:
     variables = {"size": 2, "cvmfs_repositories": repositories} | options
     return box.playbook("site.yml", clusters=["one"], **variables)
-
-
-def python(box: Box, mode: str) -> subprocess.CompletedProcess[str]:
-    return box.run(sys.executable, "-c", READ.format(mode=mode, fqrn=FQRN), OS_CLOUD=box.name)
 
 
 def test_every_worker_reads_it_when_the_playbook_ends(box: Box, repository: dict[str, Any]) -> None:
@@ -92,7 +55,7 @@ def test_every_worker_reads_it_when_the_playbook_ends(box: Box, repository: dict
 
 @pytest.mark.parametrize("mode", ["connect", "client"])
 def test_executors_of_both_workers_read_it(box: Box, mode: str) -> None:
-    run = python(box, mode)
+    run = read_on_executors(box, mode)
     assert run.stdout == "2 {'ra,dec'}\n", run.stderr
 
 
@@ -101,7 +64,7 @@ def test_eight_readers_on_every_worker_see_the_same(box: Box, tmp_path: Path) ->
         path = tmp_path / str(number % 10) / str(number)
         path.parent.mkdir(exist_ok=True)
         path.write_text(f"{number}\n" * 100)
-    told = publish(box, "many.example.org", tmp_path)
+    told = box.publish("many.example.org", tmp_path)
     many = {"fqrn": "many.example.org", "urls": [told["url"]], "public_key": Path(told["public key"]).read_text()}
     assert declare(box, many).returncode == 0
     assert box.kubectl("one", "apply", "--filename=-", stdin=READERS).returncode == 0
@@ -159,7 +122,7 @@ def test_what_no_node_can_read_is_told_with_node_and_reason(
     changed = json.loads(json.dumps(changed).replace("{box}", address))
     if "public_key" in changed:
         (tmp_path / "file").write_text("other")
-        changed["public_key"] = Path(publish(box, "other.example.org", tmp_path)["public key"]).read_text()
+        changed["public_key"] = Path(box.publish("other.example.org", tmp_path)["public key"]).read_text()
     run = declare(box, repository | changed, cvmfs_timeout=60)
     assert run.returncode == 2
     told = " ".join(run.stdout.split())
