@@ -5,7 +5,7 @@ import pytest
 
 from localcloud.clusters.addressing import MAX_CLUSTERS, MAX_WORKERS, Ranges
 from localcloud.clusters.node import Node
-from localcloud.clusters.node_init import Machine
+from localcloud.clusters.node_init import ADDRESSES, Machine, free_addresses
 
 
 def node(cluster: str = "first", number: int = 1, index: int = 1) -> Node:
@@ -43,10 +43,23 @@ def test_a_machine_is_read_as_it_was_written(tmp_path: Path) -> None:
         gateway="10.70.0.2",
         address="10.70.28.11",
         routes=["10.70.16.64/26"],
+        pods="10.70.16.64/26",
+        dns="10.70.24.10",
         binaries="/opt",
+        network_policy="/policy",
         layers="/layers",
         programs={"kubelet": ["kubelet"]},
         conditions={"kubelet": ["true"]},
     )
     machine.write(tmp_path)
     assert Machine.read(tmp_path) == machine
+
+
+def test_addresses_are_free_after_a_power_cut_and_the_last_one_is_known(tmp_path: Path) -> None:
+    folder = tmp_path / ADDRESSES.lstrip("/") / "pods"
+    folder.mkdir(parents=True)
+    for name in ("10.70.16.66", "10.70.16.67", "last_reserved_ip.0", "lock"):
+        (folder / name).touch()
+    free_addresses(tmp_path)
+    assert {path.name for path in folder.iterdir()} == {"last_reserved_ip.0", "lock"}
+    free_addresses(tmp_path / "of a new node")

@@ -56,7 +56,8 @@ def test_clusters_are_shown_with_what_was_reached_and_their_nodes(home: Home) ->
     for number in (10, 1):
         machine = Machine(
             name=f"first-node-{number}", link=f"c1n{number}", address=f"10.70.28.{10 + number}",
-            cgroup="", gateway="", routes=[], binaries="", layers="", programs={}, conditions={},
+            cgroup="", gateway="", routes=[], pods="", dns="", binaries="", network_policy="",
+            layers="", programs={}, conditions={},
         )  # fmt: skip
         (folder / "nodes" / str(number)).mkdir(parents=True)
         machine.write(folder / "nodes" / str(number))

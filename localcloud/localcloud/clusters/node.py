@@ -8,7 +8,7 @@ from typing import Any
 from localcloud.clusters import cgroups, control_plane, golden, programs
 from localcloud.clusters.addressing import Ranges
 from localcloud.clusters.images import REGISTRY
-from localcloud.clusters.node_init import Machine
+from localcloud.clusters.node_init import ADDRESSES, ADMITTED, Machine
 from localcloud.clusters.pki import Authority
 from localcloud.network import Addresses
 
@@ -107,7 +107,10 @@ class Node:
             gateway=str(Addresses(self.ranges.box).box),
             address=self.address,
             routes=[str(network) for network in behind],
+            pods=str(self.ranges.node_pods(self.number)),
+            dns=str(self.ranges.dns_service),
             binaries=str(programs.kubernetes()),
+            network_policy=str(programs.network_policy()),
             layers=str(golden.layers()),
             programs=self._programs(),
             conditions=control_plane.conditions(ETC) if self.is_control_plane else {},
@@ -126,6 +129,10 @@ class Node:
             **(control_plane.programs(ETC, self.ranges) if self.is_control_plane else {}),
             "kubelet": kubelet,
             "kube-proxy": ["kube-proxy", f"--config={ETC}/kube-proxy.yaml"],
+            "network-policy": [
+                *("network-policy", f"--kubeconfig={ETC}/network-policy.kubeconfig"),
+                *(f"--node={self.name}", f"--services={self.ranges.services}", f"--admitted={ADMITTED}"),
+            ],
         }
 
     def _write_system(self, etc: Path) -> None:
@@ -138,7 +145,7 @@ class Node:
             "type": "ptp",
             "ipam": {
                 "type": "host-local",
-                "dataDir": "/run/cni",  # forgotten with the pods when the node loses power
+                "dataDir": ADDRESSES,
                 "ranges": [[{"subnet": str(self.ranges.node_pods(self.number))}]],
                 "routes": [{"dst": "0.0.0.0/0"}],
             },
@@ -156,8 +163,9 @@ class Node:
         kubelet.write(etc, "kubelet")
         url = self.ranges.api_url
         (etc / "kubelet.kubeconfig").write_text(authority.kubeconfig(url, kubelet), encoding="ascii")
-        proxy = authority.issue("system:kube-proxy")
-        (etc / "kube-proxy.kubeconfig").write_text(authority.kubeconfig(url, proxy), encoding="ascii")
+        for name in ("kube-proxy", "network-policy"):
+            pair = authority.issue(f"system:{name}")
+            (etc / f"{name}.kubeconfig").write_text(authority.kubeconfig(url, pair), encoding="ascii")
         _write_json(etc / "kubelet.yaml", _kubelet(self.ranges))
         _write_json(etc / "kube-proxy.yaml", _kube_proxy(self.ranges, self.name))
 

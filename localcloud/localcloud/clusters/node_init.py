@@ -17,6 +17,10 @@ from pathlib import Path
 from localcloud.clusters import cgroups
 from localcloud.home import write_private
 
+# Where the CNI keeps which addresses pods have, as the node sees it.
+ADDRESSES = "/var/lib/cni/networks"
+# The ipset of the addresses of pods that network-policy has rules for.
+ADMITTED = "admitted-pods"
 _INSIDE = "--inside"
 # A program that ended is started again after this many seconds, so that one that cannot start leaves the CPU to others;
 # so is a condition asked again.
@@ -37,7 +41,10 @@ class Machine:
         gateway: The box's address.
         address: Its own.
         routes: The networks that lie behind it.
+        pods: The network of its pods, one of these.
+        dns: The address of the cluster's DNS.
         binaries: The folder of Kubernetes' programs.
+        network_policy: The folder of the program that enforces NetworkPolicies.
         layers: The folder of its images' layers.
         programs: What runs in it, by name, in the order of their start.
         conditions: What must succeed before a program is started, where anything must.
@@ -49,7 +56,10 @@ class Machine:
     gateway: str
     address: str
     routes: list[str]
+    pods: str
+    dns: str
     binaries: str
+    network_policy: str
     layers: str
     programs: dict[str, list[str]]
     conditions: dict[str, list[str]]
@@ -70,6 +80,8 @@ def main() -> None:
     machine = Machine.read(folder)
     if _INSIDE in sys.argv:
         _connect(machine)
+        _close(machine.pods, machine.dns)
+        free_addresses(folder / "root")
         _mount(machine, folder / "root")
         _keep(machine.programs, machine.conditions)
     else:
@@ -99,11 +111,39 @@ def _connect(machine: Machine) -> None:
     Path("/proc/sys/net/ipv4/ip_forward").write_text("1", encoding="ascii")
 
 
+def _close(pods: str, dns: str) -> None:
+    """Lets no pod connect, nor be connected to, before network-policy has its address in a set.
+
+    A pod runs for up to a second before its address is known, and a node before all of its programs. The table is one
+    that is asked before that of network-policy's own rules, and that nobody else writes. The node itself reaches its
+    pods, as everywhere, and everyone the cluster's DNS: it asks nobody else, and a question that is lost costs a pod
+    five seconds.
+    """
+    _run("ipset", "create", ADMITTED, "hash:ip")
+    asks = ("--match", "conntrack", "--ctorigdst", dns, "--ctorigdstport", "53")
+    _run("iptables", "--table", "mangle", "--append", "FORWARD", "--source", pods, *asks, "--jump", "ACCEPT")
+    ways = (("FORWARD", "--source", "src"), ("FORWARD", "--destination", "dst"), ("INPUT", "--source", "src"))
+    for chain, side, end in ways:
+        new = ("--match", "conntrack", "!", "--ctstate", "ESTABLISHED,RELATED")
+        unknown = ("--match", "set", "!", "--match-set", ADMITTED, end)
+        _run("iptables", "--table", "mangle", "--append", chain, side, pods, *new, *unknown, "--jump", "DROP")
+
+
+def free_addresses(root: Path) -> None:
+    """Frees the addresses of pods of a former life, all of which have ended.
+
+    Which was given last stays, so that new pods get others: the apiserver has the old ones still, as those of old pods.
+    """
+    for reserved in (root / ADDRESSES.lstrip("/")).glob("*/[0-9]*"):
+        reserved.unlink()
+
+
 def _mount(machine: Machine, root: Path) -> None:
     """Gives the node its own root, in which only the machine's programs are the machine's."""
     _run("mount", "--bind", str(root), str(root))
     _bind_read_only("/usr", root / "usr")
     _bind_read_only(machine.binaries, root / "opt/kubernetes")
+    _bind_read_only(machine.network_policy, root / "opt/network-policy")
     _bind_read_only(machine.layers, root / "opt/layers")
     _run("mount", "-t", "proc", "proc", str(root / "proc"))
     _run("mount", "-t", "sysfs", "-o", "ro", "sysfs", str(root / "sys"))
@@ -129,7 +169,7 @@ def _bind_read_only(source: str, target: Path) -> None:
 
 def _keep(programs: dict[str, list[str]], conditions: dict[str, list[str]]) -> None:
     """Runs the node's programs, and starts again what ends; never returns."""
-    environment = {"PATH": "/opt/kubernetes:/usr/sbin:/usr/bin", "LANG": "C.UTF-8", "HOME": "/root"}
+    environment = {"PATH": "/opt/kubernetes:/opt/network-policy:/usr/sbin:/usr/bin", "LANG": "C.UTF-8", "HOME": "/root"}
     running: dict[int, str] = {}
     due = dict.fromkeys(programs, 0.0)
     while True:
