@@ -8,19 +8,21 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
 from ansible_collections.astrok8s.magnum.plugins.module_utils.templates import pod
 
 from astrok8s import _driver, _shuffle, _storage
 from astrok8s._environment import Packages
-from astrok8s._kubernetes import Account, CoreV1Api, SparkBase, config_map, session_conf
+from astrok8s._kubernetes import CONFIG_MAP, Account, CoreV1Api, SparkBase, config_map, session_conf
 from astrok8s._pods import Pods
 from astrok8s._private import folder, write
 from astrok8s._sizing import executor_properties, executor_room, rooms
 from astrok8s._watch import Watch
 from astrok8s._way import WayBack
-from astrok8s.errors import AttachError
+from astrok8s.errors import AttachError, OptionError
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 _LOOK_S = 2
 _CVMFS = "cvmfs"
+_TEMPLATE_FILE = "spark.kubernetes.executor.podTemplateFile"
 
 
 def attach(
@@ -75,10 +78,10 @@ def attach(
         **base.conf,
         **key,
         **session_conf(shuffle),
-        **_template(shuffle, config_map(api, base.namespace, _CVMFS) or {}),
+        **_template(conf, *(config_map(api, base.namespace, name) or {} for name in (CONFIG_MAP, _CVMFS)), shuffle),
         **(_history(connection, api, base, conf, say) if key else {}),
         **({"spark.archives": packages.archive} if packages and packages.archive else {}),
-        **conf,
+        **{name: value for name, value in conf.items() if name != _TEMPLATE_FILE},
     }
     _shuffle.wait(api, base.namespace, shuffle, len(nodes), timeout_s, say)
     say(f"starting Spark {base.spark_version} as {base.service_account} in {base.namespace}")
@@ -127,15 +130,39 @@ def _history(
     return _storage.event_log(connection, session_conf(config_map(api, base.namespace, "spark-history")), say)
 
 
-def _template(*found: Mapping[str, str]) -> dict[str, str]:
-    """Returns Spark's properties for a template of executors' pods.
+def _template(conf: Mapping[str, str], *found: Mapping[str, str]) -> dict[str, str]:
+    """Returns Spark's properties for a template of executors' pods: what roles have for them, and the user's own.
 
     Args:
+        conf: The properties that the user gives.
         found: What the ConfigMaps of roles hold.
+
+    Raises:
+        OptionError: The user's is no template.
     """
     parts = [json.loads(data["executor.json"]) for data in found if "executor.json" in data]
+    if own := conf.get(_TEMPLATE_FILE):
+        parts.append(_own_template(Path(own.removeprefix("file:"))))
     content = json.dumps(pod(parts)).encode()
-    return {_shuffle.TEMPLATE_FILE: write(folder() / "executor.json", content)} if parts else {}
+    return {_TEMPLATE_FILE: write(folder() / "executor.json", content)} if parts else {}
+
+
+def _own_template(path: Path) -> Any:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise OptionError(
+            "conf",
+            f"{_TEMPLATE_FILE} is {path}, which cannot be read as YAML: {error}.",
+            remedy="Give the path of a template of a pod on this machine.",
+        ) from error
+    if not isinstance(content, dict):
+        raise OptionError(
+            "conf",
+            f"{_TEMPLATE_FILE} is {path}, which holds no template of a pod.",
+            remedy="Give one that begins with `kind: Pod`; the container of the executor is named executor.",
+        )
+    return content
 
 
 def _executors(cluster: str, count: int, *, dynamic: bool) -> dict[str, str]:

@@ -5,7 +5,7 @@ import os
 import time
 from base64 import b64decode
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from astrok8s._environment import Packages
 from astrok8s._kubernetes import Account, CoreV1Api, SparkBase, config_map
@@ -17,8 +17,6 @@ from astrok8s.errors import AttachError, OptionError
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
     from pyspark.sql.connect.client.retries import RetryPolicy
-
-    from astrok8s.clusters import Cluster
 
 # Of the role's objects in the cluster.
 _NAME = "spark-connect"
@@ -80,8 +78,20 @@ def check_conf(conf: Mapping[str, str]) -> None:
         )
 
 
+class Cluster(Protocol):
+    """What a session must know of its cluster: one of the cloud, or one of which the user knows a namespace."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def uuid(self) -> str:
+        """What tells it from others."""
+
+
 def attach(
-    cluster: "Cluster",
+    cluster: Cluster,
     account: Account,
     api: CoreV1Api,
     base: SparkBase,
@@ -96,7 +106,7 @@ def attach(
     Args:
         cluster: The cluster.
         account: Who connects.
-        api: The API of the cluster, as its administrator.
+        api: The API of the cluster.
         base: What it tells of Spark in it.
         conf: Properties of the session.
         packages: Those of executors' Python.
@@ -158,7 +168,7 @@ class _Deployment:
         return bool(current and found.status.updated_replicas and found.status.ready_replicas)
 
 
-def _session(cluster: "Cluster", tunnel: Tunnel, secret: str, conf: Mapping[str, str]) -> "SparkSession":
+def _session(cluster: Cluster, tunnel: Tunnel, secret: str, conf: Mapping[str, str]) -> "SparkSession":
     """Returns a session through a tunnel.
 
     Raises:
@@ -215,7 +225,7 @@ def _tell_what_keeps_executors(session: Any, watch: Watch) -> None:
     session.registerProgressHandler(progress)
 
 
-def _policy(cluster: "Cluster", tunnel: Tunnel) -> "RetryPolicy":
+def _policy(cluster: Cluster, tunnel: Tunnel) -> "RetryPolicy":
     """Returns how a call is tried again: until the connection is back, or somebody must look."""
     from pyspark.sql.connect.client.retries import DefaultPolicy, RetryPolicyState
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 CoreV1Api = Any
 
 # The role spark_base makes it.
-_CONFIG_MAP = "astrok8s"
+CONFIG_MAP = "astrok8s"
 
 
 @dataclass(frozen=True)
@@ -90,14 +90,14 @@ class Access:
                 yield client.CoreV1Api(connection)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Account:
     """A service account of a cluster.
 
     Attributes:
         server: The URL of the API.
         authority: The certificate of its authority, PEM.
-        bearer: A token of the service account.
+        bearer: A token of the service account; another one may take its place, also for clients that there are.
     """
 
     server: str
@@ -124,10 +124,15 @@ class Account:
         """Returns a client of the API, for as long as the token is valid."""
         from kubernetes import client
 
-        configuration = client.Configuration(host=self.server, api_key={"authorization": f"Bearer {self.bearer}"})
+        configuration = client.Configuration(host=self.server, api_key={"authorization": ""})
+        # It is called for each request.
+        configuration.refresh_api_key_hook = self._show  # type: ignore[assignment]
         configuration.ssl_ca_cert = authority_file(self.authority)
         configuration.retries = 0  # who waits tries again, and says so
         return client.CoreV1Api(client.ApiClient(configuration))
+
+    def _show(self, configuration: Any) -> None:
+        configuration.api_key["authorization"] = f"Bearer {self.bearer}"
 
 
 @cache
@@ -228,10 +233,10 @@ def spark_base(api: CoreV1Api, namespace: str) -> SparkBase:
     Raises:
         ClusterNotReadyError: The namespace is not prepared for Spark.
     """
-    data = config_map(api, namespace, _CONFIG_MAP)
+    data = config_map(api, namespace, CONFIG_MAP)
     if data is None:
         raise ClusterNotReadyError(
-            f"The namespace {namespace} of the cluster has no ConfigMap {_CONFIG_MAP}: it is not prepared for Spark.",
+            f"The namespace {namespace} of the cluster has no ConfigMap {CONFIG_MAP}: it is not prepared for Spark.",
             remedy="Run astrok8s.provision for the cluster, or give the namespace that it was made with.",
         )
     conf = session_conf(data)

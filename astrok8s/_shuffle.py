@@ -10,7 +10,6 @@ from astrok8s.errors import AttachError, OptionError
 _NAME = "spark-shuffle"
 _ENABLED = "spark.shuffle.service.enabled"
 _TRACKING = "spark.dynamicAllocation.shuffleTracking.enabled"
-TEMPLATE_FILE = "spark.kubernetes.executor.podTemplateFile"
 # Both together let an executor that goes hand its files on.
 _HANDS_ON = ("spark.decommission.enabled", "spark.storage.decommission.shuffleBlocks.enabled")
 DYNAMIC = "spark.dynamicAllocation.enabled"
@@ -47,13 +46,6 @@ def _check(conf: Mapping[str, str], service: str | None) -> None:
     Raises:
         OptionError: It does not.
     """
-    if service == "external" and TEMPLATE_FILE in conf:
-        raise OptionError(
-            "conf",
-            f"{TEMPLATE_FILE} is {conf[TEMPLATE_FILE]}, in place of the template that gives executors the network of "
-            "their nodes, where the shuffle service is: every executor would fail.",
-            remedy=f"Leave it out, or do without the shuffle service: {_ENABLED}=false.",
-        )
     stays = service == "external" or all(is_on(conf, name, default=service == "tracking") for name in _HANDS_ON)
     if is_on(conf, DYNAMIC) and not stays and not is_on(conf, _TRACKING, default=True):
         raise OptionError(

@@ -35,7 +35,7 @@ class Tunnel:
     It stays until the process ends. A connection that is cut is closed here, too; the next one finds the pod anew.
 
     Args:
-        account: Who connects; another one may take its place.
+        account: Who connects.
         namespace: Where the pod is.
         selector: The labels of the pod; one that is ready is looked for anew for each connection.
         port: Its port.

@@ -3,11 +3,13 @@
 import sys
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from astrok8s import _client, _connect, _driver, _environment, _storage
 from astrok8s._cloud import connection_of
 from astrok8s._environment import Packages
+from astrok8s._granted import Granted
 from astrok8s._kubernetes import CoreV1Api, SparkBase, access_of, config_map, spark_account, spark_base, told
 from astrok8s._progress import Progress
 from astrok8s.clusters import Cluster, get_cluster
@@ -28,6 +30,7 @@ def attach(
     executors: int | None = None,
     conf: Mapping[str, str] | None = None,
     environment: str | None = None,
+    kubeconfig: str | Path | None = None,
     token_hours: float = 12,
     timeout_s: float = 120,
     quiet: bool = False,
@@ -56,6 +59,9 @@ def attach(
             (but for what only astrok8s needs); or the path of a file of requirements, as pip reads it. It is packed
             once, and kept in a bucket of the project. A folder of CVMFS with a program `bin/python` in it, such as
             "/cvmfs/sw.example.org/python", is used where it lies.
+        kubeconfig: The file of an access that was granted (`astrok8s grant`), to a namespace of the user's own: then no
+            cloud is asked, and the cluster and the namespace are those of the file. Its token is renewed while it is
+            used.
         token_hours: How long the session may last, in hours; from 10 minutes to a week.
         timeout_s: How long to wait, in seconds, for the server or the executors.
         quiet: Show no progress.
@@ -75,6 +81,9 @@ def attach(
     given = {name: str(value) for name, value in (conf or {}).items()}
     _check_arguments(mode, executors, given, token_hours)
     _environment.check(environment)
+    if kubeconfig:
+        path = Path(kubeconfig).expanduser().resolve()
+        return _attach_granted(path, mode, given, environment, timeout_s, quiet=quiet)
     with Progress(quiet=quiet) as progress:
         found = cluster if isinstance(cluster, Cluster) else get_cluster(cluster, cloud=cloud)
         if session := _session_here(found, mode):
@@ -99,7 +108,42 @@ def attach(
             )
 
 
-def _session_here(cluster: Cluster, mode: str) -> "SparkSession | None":
+def _attach_granted(
+    path: Path, mode: str, conf: Mapping[str, str], environment: str | None, timeout_s: float, *, quiet: bool
+) -> "SparkSession":
+    """Returns a session of the server in a namespace to which access was granted."""
+    from kubernetes.client import ApiException
+
+    if mode != "connect":
+        raise OptionError(
+            "mode",
+            "A granted access gives sessions of Spark Connect: executors of its namespace reach nothing outside.",
+            remedy="Leave out mode.",
+        )
+    granted = Granted.read(path)
+    with Progress(quiet=quiet) as progress:
+        if session := _session_here(granted, mode):
+            return session
+        progress.say(f"attaching to {granted.name} as {granted.namespace}")
+        with told(granted.name):
+            api = granted.account.client()
+            try:
+                base = spark_base(api, granted.namespace)
+            except ApiException as error:
+                if error.status in (401, 403):
+                    raise granted.ended(error) from error
+                raise
+            renew_s = granted.renew(base)
+            _check_version(base)
+            session = _connect.attach(
+                granted, granted.account, api, base, conf=conf,
+                packages=_packages(environment, None, api, base, progress.say), timeout_s=timeout_s, say=progress.say,
+            )  # fmt: skip
+    granted.keep(base, renew_s, lambda: not getattr(session, "is_stopped", True))
+    return session
+
+
+def _session_here(cluster: _connect.Cluster, mode: str) -> "SparkSession | None":
     """Returns the session of this process on a cluster; None where there is none.
 
     Raises:

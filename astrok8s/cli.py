@@ -26,11 +26,17 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+access_app = typer.Typer(no_args_is_help=True, help="Who has access to clusters.")
+app.add_typer(access_app, name="access")
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 Name = Annotated[str, typer.Argument(help="The cluster's name.")]
 Cloud = Annotated[str | None, typer.Option("--cloud", help="The entry of clouds.yaml; $OS_CLOUD, else local.")]
+Options = Annotated[
+    list[str] | None,
+    typer.Option("--option", "-o", metavar="NAME=VALUE", help="An option of the roles, its value as YAML."),
+]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="After a failure, print all that Ansible printed.")]
 
 
@@ -42,10 +48,7 @@ def provision(
         typer.Option("--size", metavar="N", help="The number of worker nodes; as it is, or 2, if left out."),
     ] = None,
     cloud: Cloud = None,
-    option: Annotated[
-        list[str] | None,
-        typer.Option("--option", "-o", metavar="NAME=VALUE", help="An option of the roles, its value as YAML."),
-    ] = None,
+    option: Options = None,
     verbose: Verbose = False,
 ) -> None:
     """Make a cluster, or make one that is there as it is declared."""
@@ -99,6 +102,50 @@ def destroy(
             typer.confirm(f"Destroy cluster {name} with {cluster.size} workers on cloud {cluster.cloud}?", abort=True)
         destroy_cluster(name, cloud=cluster.cloud)
         out.print(f"Cluster {escape(name)} is gone.")
+
+
+@app.command()
+def grant(
+    name: Name,
+    user: Annotated[str, typer.Argument(help="The user, by any name.")],
+    until: Annotated[str | None, typer.Option(help="When the access ends; when it is not used for a day.")] = None,
+    output: Annotated[Path | None, typer.Option(help="The file that gets the access.")] = None,
+    cloud: Cloud = None,
+    option: Options = None,
+    verbose: Verbose = False,
+) -> None:
+    """Give a user access to a cluster, in a namespace of the user's own; again: another file."""
+    with _told_errors(verbose):
+        cluster = get_cluster(name, cloud=cloud)
+        path = cluster.grant(user, until=until, file=output, **_pairs(option or []))
+        out.print(f"{escape(str(path))} has it. Whoever has the file: astrok8s.attach(kubeconfig=…).", soft_wrap=True)
+
+
+@app.command()
+def revoke(
+    name: Name,
+    user: Annotated[str, typer.Argument(help="The user.")],
+    cloud: Cloud = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    verbose: Verbose = False,
+) -> None:
+    """Take a user's access, and the user's namespace with all that is in it."""
+    with _told_errors(verbose):
+        cluster = get_cluster(name, cloud=cloud)
+        if not yes:
+            typer.confirm(f"Take away the access of {user} to {name}, with all that is in the namespace?", abort=True)
+        cluster.revoke(user)
+
+
+@access_app.command("list")
+def access_list(name: Name = "astro", cloud: Cloud = None) -> None:
+    """List who has access to a cluster."""
+    with _told_errors():
+        rows = Table("user", "namespace", "since (UTC)", "until")
+        for entry in get_cluster(name, cloud=cloud).grants():
+            end = f"{entry.until:%Y-%m-%d %H:%M %Z}" if entry.until else "not used"
+            rows.add_row(escape(entry.user), entry.namespace, f"{entry.since:%Y-%m-%d %H:%M}", end)
+        out.print(rows if rows.row_count else "Nobody has been granted access. `astrok8s grant` does.")
 
 
 @app.command()

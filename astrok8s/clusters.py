@@ -9,8 +9,11 @@ from astrok8s._cloud import cloud_name, magnum_of
 from astrok8s.errors import ClusterNotFoundError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pyspark.sql import SparkSession
 
+    from astrok8s.granting import Grant
     from astrok8s.history import Application
 
 
@@ -63,6 +66,24 @@ class Cluster:
         from astrok8s.history import url
 
         return url(self, **arguments)
+
+    def grant(self, user: str, **arguments: Any) -> "Path":
+        """Gives a user access, and returns the file of it, as `astrok8s.granting.grant` does."""
+        from astrok8s.granting import grant
+
+        return grant(self, user, **arguments)
+
+    def revoke(self, user: str, **arguments: Any) -> None:
+        """Takes a user's access, as `astrok8s.granting.revoke` does."""
+        from astrok8s.granting import revoke
+
+        revoke(self, user, **arguments)
+
+    def grants(self) -> "list[Grant]":
+        """Returns who has access, as `astrok8s.granting.grants` does."""
+        from astrok8s.granting import grants
+
+        return grants(self)
 
     def destroy(self, *, quiet: bool = False) -> None:
         """Takes the cluster away, and waits until it is gone.

@@ -22,7 +22,11 @@ _SETTLED = {"cloud_cluster", "cloud_localcloud"}
 
 def offered_options() -> set[str]:
     """Returns the names of the options that `provision` takes."""
-    return {name for name in load_options() if name not in {*ARGUMENTS, *_SETTLED} and not name.endswith("_state")}
+    return {
+        name
+        for name, option in load_options().items()
+        if name not in {*ARGUMENTS, *_SETTLED} and not name.endswith("_state") and option.role != "user_access"
+    }
 
 
 def provision(
@@ -52,7 +56,7 @@ def provision(
     entry = cloud_name(cloud)
     sized = {} if size is None else {"magnum_cluster_size": size}
     checked = _check({"magnum_cluster_name": name, "cloud_name": entry} | sized, options)
-    _run("site.yml", name, checked, quiet=quiet)
+    run("site.yml", name, checked, quiet=quiet)
     return get_cluster(name, cloud=entry)
 
 
@@ -69,7 +73,7 @@ def destroy(name: str, *, cloud: str | None = None, quiet: bool = False) -> None
         ProvisionError: A task of the playbook failed.
     """
     checked = _check({"magnum_cluster_name": name, "cloud_name": cloud_name(cloud)}, {})
-    _run("playbooks/destroy.yml", name, checked, quiet=quiet)
+    run("playbooks/destroy.yml", name, checked, quiet=quiet)
 
 
 def _check(arguments: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
@@ -97,7 +101,19 @@ def _check(arguments: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]
     return checked
 
 
-def _run(playbook: str, name: str, variables: dict[str, Any], *, quiet: bool) -> None:
+def run(playbook: str, name: str, variables: dict[str, Any], *, quiet: bool) -> None:
+    """Runs a playbook on a cluster, and shows what it does.
+
+    Args:
+        playbook: Its path in the Ansible content.
+        name: The cluster's name.
+        variables: Checked options.
+        quiet: Show no progress.
+
+    Raises:
+        ProvisionError: A task failed.
+        KeyboardInterrupt: It was interrupted.
+    """
     from astrok8s import _runner  # ansible-runner takes a while to import
 
     with Progress(quiet=quiet) as progress:

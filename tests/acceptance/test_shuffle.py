@@ -90,7 +90,7 @@ def test_executors_may_share_a_node(box: Box) -> None:
 CANNOT = [
     (
         {"spark.kubernetes.executor.podTemplateFile": "mine.yaml"},
-        "spark.kubernetes.executor.podTemplateFile is mine.yaml, in place of the template that gives executors the",
+        "spark.kubernetes.executor.podTemplateFile is mine.yaml, which cannot be read as YAML",
     ),
     (
         {

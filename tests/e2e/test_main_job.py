@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from boxes import ROOT, SITE_BIN, VOLUME, WEB, Box, machine_state, traces, until
+from boxes import KUBECTL, ROOT, SITE_BIN, VOLUME, WEB, Box, machine_state, traces, until
 from storage import client, endpoint, get, key, new_key, put
 
 REPOSITORY = "sw.astro.example"
@@ -146,6 +146,38 @@ spark.stop()
 def test_executors_have_packages_of_a_repository(box: Box) -> None:
     run = python(box, IMPORT)
     assert run.stdout == f"/cvmfs/{REPOSITORY}/python/lib/astropy/__init__.py\n", run.stderr
+
+
+FORBIDDEN = [
+    "get nodes",
+    "get namespaces",
+    "get pods --namespace=spark",
+    "get secrets",
+    "exec deployment/spark-connect -- id",
+    "create token default",
+    "create token spark --namespace=spark",
+    "create rolebinding mine --clusterrole=admin --serviceaccount=user-maria:spark",
+]
+
+
+def test_a_granted_access_is_to_one_namespace(box: Box) -> None:
+    access = box.folder / "maria.kubeconfig"
+    command = (str(SITE_BIN / "astrok8s"), "grant", "first", "maria", "--output", str(access))
+    granted = box.run(*command, OS_CLOUD=box.name)
+    assert granted.returncode == 0, granted.stdout + granted.stderr
+    session = f"import astrok8s; spark = astrok8s.attach(kubeconfig={str(access)!r}); print(spark.range(10).count())"
+    run = box.run(str(SITE_BIN / "python"), "-c", session, OS_CLIENT_CONFIG_FILE="/nonexistent")
+    assert run.stdout == "10\n", run.stderr
+
+    def kubectl(what: str) -> subprocess.CompletedProcess[str]:
+        return box.run(str(KUBECTL), f"--kubeconfig={access}", *what.split())
+
+    assert "executor" in kubectl("get pods --show-labels").stdout
+    for what in FORBIDDEN:
+        assert "forbidden" in kubectl(what).stderr, what
+    revoked = box.run(str(SITE_BIN / "astrok8s"), "revoke", "first", "maria", "-y", OS_CLOUD=box.name)
+    assert revoked.returncode == 0, revoked.stdout + revoked.stderr
+    assert kubectl("get pods").returncode == 1
 
 
 def test_the_sessions_are_in_the_history(box: Box) -> None:

@@ -40,7 +40,8 @@ ENDING = Event()
 
 def main() -> None:
     """Runs the server until it ends, or nobody has used it for a while."""
-    properties = own_properties() | session_properties()  # what is declared wins
+    declared = session_properties()
+    properties = own_properties(declared) | declared
     without = {name: value for name, value in properties.items() if not name.startswith("spark.eventLog.")}
     if without != properties and not answers(properties.get("spark.hadoop.fs.s3a.endpoint", "")):
         say("object storage does not answer: this server's sessions will not be in the history")
@@ -68,12 +69,15 @@ def session_properties() -> dict[str, str]:
     return found
 
 
-def own_properties() -> dict[str, str]:
-    """Returns what is known here alone."""
+def own_properties(declared: Mapping[str, str]) -> dict[str, str]:
+    """Returns what is known here alone; where executors' size is declared, nodes are not asked for, nor may they be."""
     here = os.environ["POD_IP"]
-    workers = [node["status"]["allocatable"] for node in ask("/api/v1/nodes")["items"] if takes_pods(node)]
+    size = {}
+    if "spark.kubernetes.executor.request.cores" not in declared:
+        workers = [node["status"]["allocatable"] for node in ask("/api/v1/nodes")["items"] if takes_pods(node)]
+        size = executor_properties(room_on_any(workers))
     found = {
-        **executor_properties(room_on_any(workers)),
+        **size,
         "spark.driver.host": here,
         "spark.driver.bindAddress": here,
         "spark.kubernetes.executor.podTemplateFile": str(executor_template()),

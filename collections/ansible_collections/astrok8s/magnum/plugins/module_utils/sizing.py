@@ -64,6 +64,11 @@ def room_on_any(workers: Iterable[Mapping[str, str]]) -> Room:
     return Room(min(MOST_CORES, max(LEAST_CORES, cores)), min(MOST_MIB, max(LEAST_MIB, mib)))
 
 
+def part_of(room: Room, parts: int) -> Room:
+    """Returns one of the equal parts of a room, as small as an executor may be at least."""
+    return Room(max(LEAST_CORES, room.cores / parts), max(LEAST_MIB, room.mib / parts))
+
+
 def executor_properties(room: Room) -> dict[str, str]:
     """Returns Spark's properties for an executor that takes a room."""
     heap = int(room.mib * _HEAP)

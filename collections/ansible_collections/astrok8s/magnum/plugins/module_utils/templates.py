@@ -10,7 +10,8 @@ def merged(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """Returns what several templates say together, each of which says something about the same pod.
 
     Args:
-        parts: The templates. Lists, such as those of volumes, follow one another; of other values the last one wins.
+        parts: The templates. Lists, such as those of volumes, follow one another, but entries of one name are one; of
+            other values the last one wins.
     """
     whole: dict[str, Any] = {}
     for part in parts:
@@ -19,10 +20,18 @@ def merged(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
             if isinstance(before, dict) and isinstance(value, Mapping):
                 whole[key] = merged((before, value))
             elif isinstance(before, list) and isinstance(value, list):
-                whole[key] = before + value
+                whole[key] = _joined(before, value)
             else:
                 whole[key] = value
     return whole
+
+
+def _joined(first: Iterable[Any], second: Iterable[Any]) -> list[Any]:
+    named: dict[Any, Any] = {}
+    for number, entry in enumerate((*first, *second)):
+        name = entry.get("name", number) if isinstance(entry, Mapping) else number
+        named[name] = merged((named[name], entry)) if name in named else entry
+    return list(named.values())
 
 
 def pod(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

@@ -1,0 +1,134 @@
+"""Gives users access to a cluster, each in a namespace of the user's own, and takes it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from astrok8s._cloud import connection_of
+from astrok8s._kubernetes import access_of, told
+from astrok8s.clusters import Cluster
+from astrok8s.errors import OptionError
+
+_PLAYBOOK = "playbooks/access.yml"
+_LABEL = "astrok8s/access=user"
+
+
+@dataclass(frozen=True)
+class Grant:
+    """A user's access to a cluster.
+
+    Attributes:
+        user: The user.
+        namespace: The user's namespace.
+        since: When it was granted first, UTC.
+        until: When it ends; None where it ends when it is not used.
+    """
+
+    user: str
+    namespace: str
+    since: datetime
+    until: datetime | None
+
+
+def grant(
+    cluster: Cluster,
+    user: str,
+    *,
+    until: datetime | str | None = None,
+    file: str | Path | None = None,
+    quiet: bool = False,
+    **options: Any,
+) -> Path:
+    """Gives a user access to a cluster: a namespace of the user's own, with a server of Spark Connect in it.
+
+    Again, it gives another file, and brings the namespace up to date. `attach(kubeconfig=…)` takes the file.
+
+    Args:
+        cluster: The cluster.
+        user: Any name, such as "maria.rossi@example.org".
+        until: When the access ends; if None, when it has not been used for `user_access_hours`, a day by default.
+        file: The file that is written, for its owner alone; by default one in the current folder, named after both.
+        quiet: Show no progress.
+        **options: Options of the role user_access, such as `user_access_cores=8`.
+
+    Returns:
+        The file: a kubeconfig with a token. Whoever has it has the access.
+
+    Raises:
+        OptionError: An argument cannot be taken; nothing was run.
+        ProvisionError: A task of the playbook failed.
+    """
+    namespace = _namespace(user)
+    path = Path(file or f"{cluster.name}-{namespace.removeprefix('user-')}.kubeconfig").expanduser().resolve()
+    if not path.parent.is_dir():
+        raise OptionError("file", f"There is no folder {path.parent}.", remedy="Make it, or name another file.")
+    end = until.isoformat() if isinstance(until, datetime) else until or ""
+    given = {"user_access_until": end, "user_access_file": str(path)}
+    _run(cluster, user, given | options, quiet=quiet)
+    return path
+
+
+def revoke(cluster: Cluster, user: str, *, quiet: bool = False) -> None:
+    """Takes a user's access at once, and the user's namespace with all that is in it; does nothing where there is none.
+
+    Args:
+        cluster: The cluster.
+        user: The user.
+        quiet: Show no progress.
+
+    Raises:
+        OptionError: There can be no such user; nothing was run.
+        ProvisionError: A task of the playbook failed.
+    """
+    _namespace(user)
+    _run(cluster, user, {"user_access_state": "absent"}, quiet=quiet)
+
+
+def grants(cluster: Cluster) -> list[Grant]:
+    """Returns who has access to a cluster, in the order of their names.
+
+    Args:
+        cluster: The cluster.
+
+    Raises:
+        CloudError: The cloud or the cluster is not reached, or refuses.
+    """
+    with told(cluster.name), connection_of(cluster.cloud) as connection, access_of(connection, cluster).api() as api:
+        found = api.list_namespace(label_selector=_LABEL).items
+    return sorted((_grant(namespace.metadata) for namespace in found), key=lambda grant: grant.user)
+
+
+def _grant(metadata: Any) -> Grant:
+    until = metadata.annotations.get("astrok8s/until")
+    end = datetime.fromisoformat(until).astimezone() if until else None
+    return Grant(metadata.annotations["astrok8s/user"], metadata.name, metadata.creation_timestamp, end)
+
+
+def _namespace(user: str) -> str:
+    from ansible_collections.astrok8s.magnum.plugins.module_utils.errors import MagnumError
+    from ansible_collections.astrok8s.magnum.plugins.module_utils.users import namespace_of
+
+    try:
+        return namespace_of(user)
+    except MagnumError as error:
+        raise OptionError("user", error.fact, remedy=error.remedy) from error
+
+
+def _run(cluster: Cluster, user: str, options: dict[str, Any], *, quiet: bool) -> None:
+    from ansible_collections.astrok8s.magnum.plugins.module_utils.access import lifetime
+    from ansible_collections.astrok8s.magnum.plugins.module_utils.errors import MagnumError
+
+    from astrok8s.options import check_options, load_options
+    from astrok8s.provisioning import run
+
+    known = {name: option for name, option in load_options().items() if option.role == "user_access"}
+    checked = check_options({"user_access_user": user} | options, known=known)
+    try:
+        lifetime(
+            checked.get("user_access_until", ""), checked.get("user_access_hours", known["user_access_hours"].default)
+        )
+    except MagnumError as error:
+        raise OptionError("until", error.fact, remedy=error.remedy) from error
+    variables = {"magnum_cluster_name": cluster.name, "cloud_name": cluster.cloud} | checked
+    run(_PLAYBOOK, cluster.name, variables, quiet=quiet)
