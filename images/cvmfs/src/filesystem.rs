@@ -33,6 +33,8 @@ pub struct Files {
     nodes: Mutex<HashMap<u64, Known>>,
     listings: Mutex<HashMap<u64, Arc<Listing>>>,
     opened: AtomicU64,
+    /// Whether the kernel must be told that a file can be opened.
+    asks_to_open: bool,
 }
 
 /// A node that the kernel knows, and how often it was told of it.
@@ -126,7 +128,13 @@ const ABSENT: FileAttr = FileAttr {
 impl Files {
     /// Returns the file system of a repository.
     pub fn new(repository: Arc<Repository>) -> Self {
-        Self { repository, nodes: Mutex::default(), listings: Mutex::default(), opened: AtomicU64::new(1) }
+        Self {
+            repository,
+            nodes: Mutex::default(),
+            listings: Mutex::default(),
+            opened: AtomicU64::new(1),
+            asks_to_open: true,
+        }
     }
 
     /// For how long the kernel need not ask again: until a new revision may be there.
@@ -231,7 +239,9 @@ impl Files {
 
 impl Filesystem for Files {
     fn init(&mut self, _: &Request, config: &mut KernelConfig) -> std::io::Result<()> {
-        // A listing with attributes saves a look-up of each name. An older kernel does without any of these.
+        // A listing with attributes saves a look-up of each name. Who opens a file need not ask us: what is read follows
+        // from its number. An older kernel does without any of these.
+        self.asks_to_open = config.add_capabilities(InitFlags::FUSE_NO_OPEN_SUPPORT).is_err();
         for wanted in [
             InitFlags::FUSE_DO_READDIRPLUS | InitFlags::FUSE_READDIRPLUS_AUTO,
             InitFlags::FUSE_PARALLEL_DIROPS,
@@ -277,7 +287,10 @@ impl Filesystem for Files {
     }
 
     fn open(&self, _: &Request, _: INodeNo, _: OpenFlags, reply: ReplyOpen) {
-        reply.opened(FileHandle(0), FopenFlags::FOPEN_KEEP_CACHE);
+        if self.asks_to_open {
+            return reply.opened(FileHandle(0), FopenFlags::FOPEN_KEEP_CACHE);
+        }
+        reply.error(Errno::ENOSYS); // which says that the kernel need never ask, and keeps what it has read
     }
 
     fn read(
