@@ -108,7 +108,12 @@ def destroy(
 def grant(
     name: Name,
     user: Annotated[str, typer.Argument(help="The user, by any name.")],
-    until: Annotated[str | None, typer.Option(help="When the access ends; when it is not used for a day.")] = None,
+    until: Annotated[
+        str | None,
+        typer.Option(
+            help="When it ends, as 2026-12-24T18:00, in this machine's zone; if left out, after a day without use."
+        ),
+    ] = None,
     output: Annotated[Path | None, typer.Option(help="The file that gets the access.")] = None,
     cloud: Cloud = None,
     option: Options = None,
@@ -135,6 +140,7 @@ def revoke(
         if not yes:
             typer.confirm(f"Take away the access of {user} to {name}, with all that is in the namespace?", abort=True)
         cluster.revoke(user)
+        out.print(f"{escape(user)} has no access to {escape(name)} any more.", soft_wrap=True)
 
 
 @access_app.command("list")
@@ -143,7 +149,7 @@ def access_list(name: Name = "astro", cloud: Cloud = None) -> None:
     with _told_errors():
         rows = Table("user", "namespace", "since (UTC)", "until")
         for entry in get_cluster(name, cloud=cloud).grants():
-            end = f"{entry.until:%Y-%m-%d %H:%M %Z}" if entry.until else "not used"
+            end = f"{entry.until:%Y-%m-%d %H:%M %Z}" if entry.until else "a day unused"
             rows.add_row(escape(entry.user), entry.namespace, f"{entry.since:%Y-%m-%d %H:%M}", end)
         out.print(rows if rows.row_count else "Nobody has been granted access. `astrok8s grant` does.")
 
