@@ -36,4 +36,4 @@ lock: setup ## Renew the lock files from the pyproject.toml files
 
 clean: ## Remove what was built in this checkout (cache and clouds stay)
 	rm -rf .venv .venv.new localcloud/.venv localcloud/.venv.new build dist .ansible
-	rm -rf .mypy_cache .pytest_cache .ruff_cache localcloud/.mypy_cache localcloud/.pytest_cache
+	rm -rf .mypy_cache .pytest_cache .ruff_cache labextension/.mypy_cache labextension/.pytest_cache localcloud/.mypy_cache localcloud/.pytest_cache

@@ -39,6 +39,8 @@ _OF_IMAGE = {
         "zstandard",
     )
 }
+# What only the notebook's side needs, with all that only these need.
+_OF_NOTEBOOKS = {"astrok8s", "jupyterlab", "jupyterlab-astrok8s", "notebook"}
 _PROGRAM = b"""\
 #!/bin/sh
 here=$(dirname "$(dirname "$(readlink -f "$0")")")
@@ -192,10 +194,10 @@ def _listing() -> str:
 
 
 def _chosen() -> list[Distribution]:
-    """Returns the packages of this Python that executors do not have: not what only astrok8s itself needs."""
+    """Returns the packages of this Python that executors do not have: not what only the notebook's side needs."""
     there = {_canonical(each.name): each for each in distributions()}
-    own = _needed({"astrok8s"}, there)
-    needed = _needed(set(there) - own, there) - _OF_IMAGE - {"astrok8s"}
+    own = _needed(_OF_NOTEBOOKS, there)
+    needed = _needed(set(there) - own, there) - _OF_IMAGE - _OF_NOTEBOOKS
     return [there[name] for name in needed]
 
 

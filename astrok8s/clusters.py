@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ class Cluster:
         size: Its number of worker nodes.
         status: Magnum's word for its state, such as CREATE_COMPLETE.
         nodes: The addresses of its worker nodes.
+        created: When Magnum was asked for it, with its time zone.
         cloud: The entry of clouds.yaml that it was found by.
     """
 
@@ -35,6 +37,7 @@ class Cluster:
     size: int
     status: str
     nodes: tuple[str, ...]
+    created: datetime
     cloud: str
 
     @classmethod
@@ -46,6 +49,7 @@ class Cluster:
             size=int(body.get("node_count") or 0),
             status=str(body.get("status")),
             nodes=tuple(body.get("node_addresses") or ()),
+            created=datetime.fromisoformat(body["created_at"]),
             cloud=cloud,
         )
 

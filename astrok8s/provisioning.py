@@ -1,6 +1,7 @@
 """Makes, changes and takes away clusters, by running the playbooks."""
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from astrok8s._cloud import cloud_name
@@ -30,7 +31,13 @@ def offered_options() -> set[str]:
 
 
 def provision(
-    name: str = "astro", *, size: int | None = None, cloud: str | None = None, quiet: bool = False, **options: Any
+    name: str = "astro",
+    *,
+    size: int | None = None,
+    cloud: str | None = None,
+    quiet: bool = False,
+    report: Callable[[str], None] | None = None,
+    **options: Any,
 ) -> Cluster:
     """Makes a cluster, or makes one that is there as it is declared. Again, it changes nothing.
 
@@ -40,6 +47,7 @@ def provision(
             keeps its size, and a new one gets 2.
         cloud: The entry of clouds.yaml; `$OS_CLOUD`, else `local`, by default.
         quiet: Show no progress.
+        report: Takes what is being done, from another thread; nothing is shown then.
         **options: Options of the roles, such as `spark_base_namespace="spark"`.
 
     Returns:
@@ -53,31 +61,37 @@ def provision(
     Example:
         >>> cluster = astrok8s.provision("hyades", size=8)
     """
-    entry = cloud_name(cloud)
-    sized = {} if size is None else {"magnum_cluster_size": size}
-    checked = _check({"magnum_cluster_name": name, "cloud_name": entry} | sized, options)
-    run("site.yml", name, checked, quiet=quiet)
-    return get_cluster(name, cloud=entry)
+    checked = check(name, size=size, cloud=cloud, **options)
+    run("site.yml", name, checked, quiet=quiet, report=report)
+    return get_cluster(name, cloud=checked["cloud_name"])
 
 
-def destroy(name: str, *, cloud: str | None = None, quiet: bool = False) -> None:
+def destroy(
+    name: str, *, cloud: str | None = None, quiet: bool = False, report: Callable[[str], None] | None = None
+) -> None:
     """Takes a cluster away, and waits until it is gone; does nothing where there is none.
 
     Args:
         name: The cluster's name.
         cloud: The entry of clouds.yaml; `$OS_CLOUD`, else `local`, by default.
         quiet: Show no progress.
+        report: Takes what is being done, from another thread; nothing is shown then.
 
     Raises:
         OptionError: An argument cannot be taken; nothing was run.
         ProvisionError: A task of the playbook failed.
     """
-    checked = _check({"magnum_cluster_name": name, "cloud_name": cloud_name(cloud)}, {})
-    run("playbooks/destroy.yml", name, checked, quiet=quiet)
+    run("playbooks/destroy.yml", name, check(name, cloud=cloud), quiet=quiet, report=report)
 
 
-def _check(arguments: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
-    """Returns arguments and options as variables of a playbook.
+def check(name: str, *, size: int | None = None, cloud: str | None = None, **options: Any) -> dict[str, Any]:
+    """Checks the arguments of `provision`, and returns them as variables of a playbook.
+
+    Args:
+        name: As of `provision`.
+        size: As of `provision`.
+        cloud: As of `provision`.
+        **options: As of `provision`.
 
     Raises:
         OptionError: One cannot be taken.
@@ -92,7 +106,9 @@ def _check(arguments: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]
         if option in known and option not in offered_options():
             remedy = "Cluster.destroy() takes a cluster away." if option.endswith("_state") else "Leave it out."
             raise OptionError(option, f"{option} is set by the playbooks.", remedy=remedy)
-    checked = check_options(arguments | options, known=known)
+    arguments = {"magnum_cluster_name": name, "cloud_name": cloud_name(cloud)}
+    sized = {} if size is None else {"magnum_cluster_size": size}
+    checked = check_options(arguments | sized | options, known=known)
     try:
         check_name(checked["magnum_cluster_name"])
         check_size(checked.get("magnum_cluster_size"))
@@ -101,7 +117,14 @@ def _check(arguments: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]
     return checked
 
 
-def run(playbook: str, name: str, variables: dict[str, Any], *, quiet: bool) -> None:
+def run(
+    playbook: str,
+    name: str,
+    variables: dict[str, Any],
+    *,
+    quiet: bool,
+    report: Callable[[str], None] | None = None,
+) -> None:
     """Runs a playbook on a cluster, and shows what it does.
 
     Args:
@@ -109,6 +132,7 @@ def run(playbook: str, name: str, variables: dict[str, Any], *, quiet: bool) -> 
         name: The cluster's name.
         variables: Checked options.
         quiet: Show no progress.
+        report: Takes what is being done, from another thread; nothing is shown then.
 
     Raises:
         ProvisionError: A task failed.
@@ -116,9 +140,9 @@ def run(playbook: str, name: str, variables: dict[str, Any], *, quiet: bool) -> 
     """
     from astrok8s import _runner  # ansible-runner takes a while to import
 
-    with Progress(quiet=quiet) as progress:
+    with Progress(quiet=quiet or report is not None) as progress:
         try:
-            _runner.run(playbook, name, variables, progress.say)
+            _runner.run(playbook, name, variables, report or progress.say)
         except KeyboardInterrupt as interrupt:
             print(interrupt, file=sys.stderr)  # also where no traceback shows it
             raise

@@ -285,11 +285,12 @@ def traces(box: Box, network: str) -> list[str]:
 
 
 def machine_state() -> dict[str, str]:
-    """Returns what a box must leave as it was on the machine: firewall rules, kernel settings, network namespaces."""
+    """Returns what a box must leave as it was on the machine: firewall rules, kernel settings and so on."""
     rules = subprocess.run(["iptables-save"], capture_output=True, text=True, check=True).stdout
     return {
         "iptables": re.sub(r"^#.*\n|\[\d+:\d+\]", "", rules, flags=re.M),  # without times and counters
         **{name: Path("/proc/sys", name).read_text() for name in MACHINE_SETTINGS},
+        "shared memory": str(sorted(path.name for path in Path("/dev", "shm").glob("squid-*"))),
         "namespaces": subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True).stdout,
     }
 

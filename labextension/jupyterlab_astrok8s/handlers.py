@@ -1,0 +1,269 @@
+"""HTTP to astrok8s and back; nothing else. The routes are described in openapi.yaml."""
+
+import asyncio
+import json
+from typing import Any
+
+from jsonschema import Draft202012Validator, ValidationError
+from jupyter_server.auth.decorator import authorized
+from jupyter_server.base.handlers import APIHandler
+from tornado.iostream import StreamClosedError
+from tornado.web import HTTPError, authenticated
+
+from astrok8s import AstroK8sError, Cluster, ClusterNotFoundError, OptionError, get_cluster, list_clusters
+from astrok8s.provisioning import check
+from jupyterlab_astrok8s.operations import Operation, Operations
+from jupyterlab_astrok8s.schema import cluster_schema
+
+_LOOK_EVERY_S = 0.5
+# Proxies cut a stream that is silent for long; nginx after 60 s.
+_HEARTBEAT_S = 15
+
+
+class Clusters:
+    """The clusters of a cloud, read once for all who ask meanwhile: of one that hangs they would fill all threads.
+
+    Args:
+        cloud: Its entry in clouds.yaml; None for the default.
+    """
+
+    def __init__(self, cloud: str | None) -> None:
+        self.cloud = cloud
+        self._reading: asyncio.Future[list[Cluster]] | None = None
+
+    async def read(self) -> list[Cluster]:
+        """Returns them, and raises, as `astrok8s.list_clusters` does."""
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.ensure_future(asyncio.to_thread(list_clusters, self.cloud))
+        return await asyncio.shield(self._reading)
+
+
+class _Handler(APIHandler):
+    auth_resource = "astrok8s"
+    # A panel that looks from time to time is no use of the server: one that nobody uses is to be culled.
+    _track_activity = False
+
+    def initialize(self, clusters: Clusters, operations: Operations) -> None:
+        self.clusters = clusters
+        self.operations = operations
+
+    def operation(self, identity: str) -> Operation:
+        """Returns an operation by its identity; else the answer is 404."""
+        found = self.operations.get(identity)
+        if found is None:
+            raise HTTPError(404, f"There is no operation {identity}.")
+        return found
+
+    def refuse(self, status: int, fact: str, remedy: str) -> None:
+        self.set_status(status)
+        self.finish(json.dumps({"fact": fact, "remedy": remedy}))
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Answers in our own terms, where Jupyter has its own."""
+        error = kwargs.get("exc_info", (None, None, None))[1]
+        if isinstance(error, AstroK8sError):
+            self.refuse(_status(error), error.fact, error.remedy)
+        elif isinstance(error, HTTPError):
+            self.refuse(status_code, error.log_message or f"The server answers {status_code}.", "")
+        else:
+            self.refuse(status_code, f"{type(error).__name__}: {error}.", "See the log of Jupyter's server.")
+
+    def log_exception(self, *exc_info: Any) -> None:
+        """Keeps what is told to the user out of the log."""
+        if not isinstance(exc_info[1], AstroK8sError):
+            super().log_exception(*exc_info)
+
+    def is_free(self, cluster: str) -> bool:
+        """Whether nothing works on a cluster; else refuses."""
+        at_work = self.operations.running(cluster)
+        if at_work:
+            fact = f"An operation works on {cluster}: {at_work.request['verb']}, {at_work.id}."
+            self.refuse(409, fact, "Wait for its end, or cancel it.")
+        return at_work is None
+
+    def accept(self, operation: Operation) -> None:
+        """Answers that an operation was started."""
+        self._track_activity = True
+        self.set_status(202)
+        self.set_header("Location", f"{self.base_url}astrok8s/operations/{operation.id}")
+        self.finish(json.dumps(operation.describe()))
+
+
+class ClustersHandler(_Handler):
+    """`/astrok8s/clusters`."""
+
+    @authenticated
+    @authorized
+    async def get(self) -> None:
+        """Lists the clusters, as the cloud knows them."""
+        clusters = await self.clusters.read()
+        self.finish(json.dumps({"clusters": [_tell(cluster) for cluster in clusters]}))
+
+    @authenticated
+    @authorized
+    async def post(self) -> None:
+        """Makes a cluster, or makes one that is there as it is declared."""
+        body = _body(self.request.body)
+        wanted = {"size": body.get("size"), "cloud": self.clusters.cloud, **body.get("options", {})}
+        check(body["name"], **wanted)
+        if self.is_free(body["name"]):
+            self.accept(self.operations.start("provision", body["name"], wanted))
+
+
+class ClusterHandler(_Handler):
+    """`/astrok8s/clusters/NAME`."""
+
+    @authenticated
+    @authorized
+    async def delete(self, name: str) -> None:
+        """Takes a cluster away."""
+        cluster = await asyncio.to_thread(get_cluster, name, cloud=self.clusters.cloud)
+        if self.is_free(cluster.name):
+            self.accept(self.operations.start("destroy", cluster.name, {"cloud": self.clusters.cloud}))
+
+
+class OptionsHandler(_Handler):
+    """`/astrok8s/options`."""
+
+    @authenticated
+    @authorized
+    async def get(self) -> None:
+        """Tells what can be said about a cluster, as JSON Schema."""
+        self.finish(json.dumps(cluster_schema()))
+
+
+class OperationsHandler(_Handler):
+    """`/astrok8s/operations`."""
+
+    @authenticated
+    @authorized
+    async def get(self) -> None:
+        """Lists the operations."""
+        self.finish(json.dumps({"operations": self.operations.describe()}))
+
+
+class OperationHandler(_Handler):
+    """`/astrok8s/operations/ID`."""
+
+    @authenticated
+    @authorized
+    async def get(self, identity: str) -> None:
+        """Tells of one operation."""
+        self.finish(json.dumps(self.operation(identity).describe()))
+
+    @authenticated
+    @authorized
+    async def delete(self, identity: str) -> None:
+        """Forgets an operation that has ended."""
+        operation = self.operation(identity)
+        if operation.is_running():
+            self.refuse(409, f"The operation {identity} runs.", "Cancel it first, or wait for its end.")
+            return
+        self.operations.remove(operation)
+        self.set_status(204)
+        self.finish()
+
+
+class CancelHandler(_Handler):
+    """`/astrok8s/operations/ID/cancel`."""
+
+    @authenticated
+    @authorized
+    async def post(self, identity: str) -> None:
+        """Interrupts an operation."""
+        operation = self.operation(identity)
+        operation.cancel()
+        self.set_status(202)
+        self.finish(json.dumps(operation.describe()))
+
+
+class LogHandler(_Handler):
+    """`/astrok8s/operations/ID/log`."""
+
+    @authenticated
+    @authorized
+    async def get(self, identity: str) -> None:
+        """Tells what an operation printed."""
+        self.finish(self.operation(identity).log(), set_content_type="text/plain; charset=UTF-8")
+
+
+class EventsHandler(_Handler):
+    """`/astrok8s/events`: one stream for all operations, since a browser opens six connections to a server."""
+
+    @authenticated
+    @authorized
+    async def get(self) -> None:
+        """Tells of every operation, and again whenever something of it has changed, as server-sent events."""
+        self.set_header("Content-Type", "text/event-stream")
+        self.set_header("Cache-Control", "no-store")
+        self.set_header("X-Accel-Buffering", "no")  # nginx would hold events back
+        try:
+            await self._follow()
+        except StreamClosedError:
+            return
+
+    async def _follow(self) -> None:
+        known: dict[str, dict[str, Any]] = {}
+        silent_s = float(_HEARTBEAT_S)  # so that the answer begins at once
+        while True:
+            seen = {told["id"]: told for told in self.operations.describe()}
+            for identity, told in seen.items():
+                if told != known.get(identity):
+                    self._send("operation", told)
+                    silent_s = 0
+            for identity in known.keys() - seen.keys():
+                self._send("removed", {"id": identity})
+            if silent_s >= _HEARTBEAT_S:
+                self.write(": still here\n\n")
+                silent_s = 0
+            await self.flush()
+            known = seen
+            await asyncio.sleep(_LOOK_EVERY_S)
+            silent_s += _LOOK_EVERY_S
+
+    def _send(self, kind: str, data: dict[str, Any]) -> None:
+        self.write(f"event: {kind}\ndata: {json.dumps(data)}\n\n")
+
+
+def _body(content: bytes) -> dict[str, Any]:
+    """Returns what a cluster is declared as.
+
+    Raises:
+        OptionError: The schema does not allow it.
+    """
+    remedy = "GET /astrok8s/options says what is allowed."
+    try:
+        body: dict[str, Any] = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise OptionError("", f"The request is not JSON: {error}.", remedy=remedy) from error
+    wrong: ValidationError | None = next(Draft202012Validator(cluster_schema()).iter_errors(body), None)
+    if wrong is not None:
+        where = ".".join(map(str, wrong.absolute_path)) or "The request"
+        raise OptionError(where, f"{where}: {wrong.message}.", remedy=remedy)
+    return body
+
+
+def _tell(cluster: Cluster) -> dict[str, Any]:
+    """Returns what the schema `Cluster` of openapi.yaml says."""
+    told = {"name": cluster.name, "uuid": cluster.uuid, "size": cluster.size, "status": cluster.status}
+    return told | {"nodes": cluster.nodes, "created": cluster.created.isoformat(), "cloud": cluster.cloud}
+
+
+def _status(error: AstroK8sError) -> int:
+    if isinstance(error, OptionError):
+        return 400
+    return 404 if isinstance(error, ClusterNotFoundError) else 502
+
+
+_ID = r"(\d{8}T[-.\w]+)"
+
+HANDLERS = [
+    ("clusters", ClustersHandler),
+    (r"clusters/([^/]+)", ClusterHandler),
+    ("options", OptionsHandler),
+    ("operations", OperationsHandler),
+    (f"operations/{_ID}", OperationHandler),
+    (f"operations/{_ID}/cancel", CancelHandler),
+    (f"operations/{_ID}/log", LogHandler),
+    ("events", EventsHandler),
+]

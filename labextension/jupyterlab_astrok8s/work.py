@@ -1,0 +1,58 @@
+"""The process of one operation: `python -m jupyterlab_astrok8s.work FOLDER`."""
+
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+from astrok8s import AstroK8sError, ProvisionError, provision
+from astrok8s.provisioning import destroy
+from jupyterlab_astrok8s.operations import Operation
+
+
+def main(folder: Path) -> None:
+    """Does what an operation is to do, and writes what happens.
+
+    Args:
+        folder: The operation's folder.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started the server may have it ignored
+    operation = Operation(folder)
+    operation.write("begin", process=os.getpid())
+    try:
+        if operation.is_cancelled():
+            raise KeyboardInterrupt
+        _do(operation)
+    except AstroK8sError as error:
+        if isinstance(error, ProvisionError):
+            print(error.output)
+        _end(operation, "failed", error.fact, error.remedy)
+    except KeyboardInterrupt:
+        _end(operation, "cancelled", f"{operation.request['cluster']} was left as it was then.", _go_on(operation))
+    except Exception as error:
+        traceback.print_exc()
+        _end(operation, "failed", f"{type(error).__name__}: {error}.", "This is an error of astrok8s; see the log.")
+    else:
+        operation.write("end", state="succeeded", error=None)
+
+
+def _do(operation: Operation) -> None:
+    request = operation.request
+    function: Any = {"provision": provision, "destroy": destroy}[request["verb"]]
+    function(request["cluster"], **request["arguments"], report=lambda title: operation.write("step", title=title))
+
+
+def _end(operation: Operation, state: str, fact: str, remedy: str) -> None:
+    operation.write("end", state=state, error={"fact": fact, "remedy": remedy})
+
+
+def _go_on(operation: Operation) -> str:
+    if operation.request["verb"] == "destroy":
+        return "Destroy it again to finish that."
+    return "Make it again under the same name to finish it, or destroy it."
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

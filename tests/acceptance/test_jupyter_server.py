@@ -1,0 +1,173 @@
+"""The server extension with a cloud: clusters are made and taken away in processes that outlive the server."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from boxes import ROOT, SITE_BIN, Box
+from jupyter import Jupyter
+
+OPENAPI = ROOT / "labextension" / "jupyterlab_astrok8s" / "openapi.yaml"
+
+
+@pytest.fixture(scope="module")
+def jupyter(box: Box) -> Iterator[Jupyter]:
+    jupyter = Jupyter(box)
+    jupyter.start()
+    yield jupyter
+    jupyter.stop()
+
+
+def post(jupyter: Jupyter, **declared: Any) -> dict[str, Any]:
+    answer = jupyter.ask("POST", "/astrok8s/clusters", json=declared)
+    assert answer.status_code == 202, answer.text
+    return dict(answer.json())
+
+
+def operation(jupyter: Jupyter, identity: str) -> dict[str, Any]:
+    answer = jupyter.get(f"/astrok8s/operations/{identity}")
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+def wait(
+    jupyter: Jupyter, identity: str, predicate: Callable[[dict[str, Any]], bool], timeout_s: float = 300
+) -> dict[str, Any]:
+    deadline = time.monotonic() + timeout_s
+    while not predicate(told := operation(jupyter, identity)):
+        assert time.monotonic() < deadline, told
+        time.sleep(0.1)
+    return told
+
+
+def end(jupyter: Jupyter, identity: str) -> dict[str, Any]:
+    return wait(jupyter, identity, lambda told: told["state"] != "running")
+
+
+def clusters(jupyter: Jupyter) -> dict[str, tuple[int, str]]:
+    answer = jupyter.get("/astrok8s/clusters")
+    assert answer.status_code == 200, answer.text
+    return {cluster["name"]: (cluster["size"], cluster["status"]) for cluster in answer.json()["clusters"]}
+
+
+def begin(jupyter: Jupyter, name: str) -> str:
+    """Has a cluster made, and waits until Magnum knows it; returns the operation."""
+    identity = str(post(jupyter, name=name, size=1)["id"])
+    wait(jupyter, identity, lambda _: name in clusters(jupyter))
+    return identity
+
+
+def worker(jupyter: Jupyter, identity: str) -> int:
+    """Returns the process of an operation."""
+    events = jupyter.box.folder / "jupyter" / "data" / "astrok8s" / "operations" / identity / "events.jsonl"
+    return int(json.loads(events.read_text().splitlines()[0])["process"])
+
+
+def test_a_cluster_is_made_while_the_server_is_started_again(jupyter: Jupyter) -> None:
+    assert clusters(jupyter) == {}
+    made = begin(jupyter, "one")
+    jupyter.stop()
+    jupyter.start()
+    again = jupyter.ask("POST", "/astrok8s/clusters", json={"name": "one"})
+    assert again.status_code == 409, again.text
+    assert again.json()["fact"] == f"An operation works on one: provision, {made}."
+    told = end(jupyter, made)
+    assert (told["state"], told["error"]) == ("succeeded", None)
+    assert clusters(jupyter) == {"one": (1, "CREATE_COMPLETE")}
+
+
+def test_posting_it_again_converges(jupyter: Jupyter) -> None:
+    told = end(jupyter, post(jupyter, name="one", size=2)["id"])
+    assert told["state"] == "succeeded", told
+    assert clusters(jupyter) == {"one": (2, "UPDATE_COMPLETE")}
+
+
+def test_a_failure_is_told_by_the_task_that_failed(jupyter: Jupyter) -> None:
+    told = end(jupyter, post(jupyter, name="one", size=10_000)["id"])
+    assert told["state"] == "failed"
+    assert "The quota does not allow size 10000" in told["error"]["fact"]
+    assert "PLAY RECAP" in jupyter.get(f"/astrok8s/operations/{told['id']}/log").text
+    assert clusters(jupyter) == {"one": (2, "UPDATE_COMPLETE")}
+
+
+def test_one_that_is_cancelled_is_finished_by_the_next(jupyter: Jupyter) -> None:
+    made = begin(jupyter, "two")
+    jupyter.ask("POST", f"/astrok8s/operations/{made}/cancel").raise_for_status()
+    told = wait(jupyter, made, lambda told: told["state"] != "running", timeout_s=20)
+    assert told["state"] == "cancelled"
+    told = end(jupyter, post(jupyter, name="two")["id"])
+    assert told["state"] == "succeeded", told
+    assert clusters(jupyter)["two"] == (1, "CREATE_COMPLETE")
+
+
+def test_a_cluster_is_found_again_where_all_was_lost_with_the_pod_of_the_server(jupyter: Jupyter) -> None:
+    """The process is killed, the server too, and the home of its pod is gone: the cloud knows."""
+    made = begin(jupyter, "three")
+    jupyter.stop()
+    os.kill(worker(jupyter, made), signal.SIGKILL)
+    shutil.rmtree(jupyter.box.folder / "jupyter")
+    jupyter.start()
+    assert jupyter.get("/astrok8s/operations").json() == {"operations": []}
+    assert "three" in clusters(jupyter)
+    told = end(jupyter, post(jupyter, name="three")["id"])
+    assert told["state"] == "succeeded", told
+    assert clusters(jupyter)["three"] == (1, "CREATE_COMPLETE")
+
+
+def test_a_process_that_is_killed_is_told(jupyter: Jupyter) -> None:
+    made = post(jupyter, name="three", size=2)
+    wait(jupyter, made["id"], lambda told: bool(told["steps"]))
+    os.kill(worker(jupyter, made["id"]), signal.SIGKILL)
+    told = end(jupyter, made["id"])
+    assert told["state"] == "lost"
+    assert told["error"]["fact"] == "The process that was to provision three was killed."
+
+
+def test_clusters_are_taken_away(jupyter: Jupyter) -> None:
+    for name in ("two", "three"):
+        answer = jupyter.ask("DELETE", f"/astrok8s/clusters/{name}")
+        assert answer.status_code == 202, answer.text
+        told = end(jupyter, answer.json()["id"])
+        assert told["state"] == "succeeded", told
+    gone = jupyter.ask("DELETE", "/astrok8s/clusters/two")
+    fact = f"The cloud {jupyter.box.name} has no cluster two; it has: one."
+    assert (gone.status_code, gone.json()["fact"]) == (404, fact)
+
+
+def test_one_stream_leaves_the_browser_its_connections(jupyter: Jupyter) -> None:
+    with requests.Session() as session:
+        session.trust_env = False
+        headers = {"Authorization": f"token {jupyter.token}"}
+        url = f"http://127.0.0.1:{jupyter.port}/astrok8s/events"
+        with session.get(url, headers=headers, stream=True, timeout=10) as stream:
+            lines = stream.iter_lines(decode_unicode=True)
+            told = [json.loads(line[6:]) for line in (next(lines) for _ in range(3)) if str(line).startswith("data: ")]
+    assert told[0]["id"] == jupyter.get("/astrok8s/operations").json()["operations"][0]["id"]
+
+
+@pytest.mark.parametrize(
+    "which",
+    [
+        # The stream has no end.
+        ["--exclude-path=/astrok8s/events", "--exclude-operation-id=declare"],
+        # A declaration that fits would make a cluster.
+        ["--include-operation-id=declare", "--mode=negative"],
+    ],
+    ids=["others", "declare"],
+)
+def test_nothing_that_is_sent_is_an_error_of_the_server(jupyter: Jupyter, tmp_path: Path, which: list[str]) -> None:
+    """schemathesis makes requests from openapi.yaml, right ones and wrong ones: no answer is a 5xx."""
+    command = [str(SITE_BIN / "schemathesis"), "run", str(OPENAPI), f"--url=http://127.0.0.1:{jupyter.port}", *which]
+    command += ["--phases=coverage,fuzzing", "--max-examples=30", "--request-timeout=20"]
+    command += ["--checks=not_a_server_error,response_schema_conformance"]
+    command += [f"--header=Authorization: token {jupyter.token}"]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False)
+    assert run.returncode == 0, run.stdout[-5000:]
