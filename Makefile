@@ -18,7 +18,8 @@ check: setup ## Lint, types, unit tests: seconds, no cloud
 test: check ## What CI runs: check, and one walk through the main job in a box of its own
 	$(PYTEST) --exitfirst tests/e2e
 
-acceptance: setup ## Every promise; ONLY=localcloud for one file of tests/acceptance
+acceptance: ## Every promise; ONLY=localcloud for one file of tests/acceptance
+	@scripts/setup acceptance
 	$(PYTEST) tests/acceptance$(if $(ONLY),/test_$(ONLY).py)
 
 test-cgroup2: setup ## Clusters with cgroup v2, on Debian's kernel in an emulated machine: minutes

@@ -1,10 +1,11 @@
 """Makes, changes and takes away clusters, by running the playbooks."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from astrok8s._cloud import cloud_name
+from astrok8s._cloud import cloud_name, connection_of
 from astrok8s._progress import Progress
 from astrok8s.clusters import Cluster, get_cluster
 from astrok8s.errors import OptionError
@@ -28,6 +29,19 @@ def offered_options() -> set[str]:
         for name, option in load_options().items()
         if name not in {*ARGUMENTS, *_SETTLED} and not name.endswith("_state") and option.role != "user_access"
     }
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a cloud can make a cluster.
+
+    Attributes:
+        found: What was found, by what was looked at: `template`, `quota`, ….
+        wrong: Why it cannot, likewise; empty where it can.
+    """
+
+    found: Mapping[str, str]
+    wrong: Mapping[str, str]
 
 
 def provision(
@@ -115,6 +129,42 @@ def check(name: str, *, size: int | None = None, cloud: str | None = None, **opt
     except MagnumError as error:
         raise OptionError("name", error.fact, remedy=error.remedy) from error
     return checked
+
+
+def preflight(name: str = "astro", *, size: int | None = None, cloud: str | None = None, **options: Any) -> Verdict:
+    """Looks whether a cloud can make a cluster, as `provision` does first; makes nothing.
+
+    Args:
+        name: As of `provision`.
+        size: As of `provision`.
+        cloud: As of `provision`.
+        **options: As of `provision`.
+
+    Raises:
+        OptionError: An argument cannot be taken.
+        CloudError: The cloud is not declared, does not answer, or refuses.
+    """
+    from ansible_collections.astrok8s.magnum.plugins.module_utils.preflight import Preflight, Wanted
+
+    checked = check(name, size=size, cloud=cloud, **options)
+    defaults = {option: known.default for option, known in load_options().items()}
+
+    def value(of: str) -> Any:
+        return checked.get(f"magnum_cluster_{of}", defaults[f"magnum_cluster_{of}"])
+
+    with connection_of(checked["cloud_name"]) as connection:
+        looked = Preflight(
+            connection,
+            Wanted(
+                name=name,
+                size=checked.get("magnum_cluster_size"),
+                template=value("template"),
+                definition=value("template_definition"),
+                **{of: value(of) for of in ("image", "network", "keypair", "public_key", "flavor", "master_flavor")},
+            ),
+        )
+        looked.run()
+    return Verdict(looked.passed, looked.failed)
 
 
 def run(

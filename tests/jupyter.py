@@ -28,12 +28,14 @@ class Jupyter:
 
     def start(self) -> None:
         """Starts it, and waits until it answers."""
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", self.port))
-            self.port = probe.getsockname()[1]
+        if not self.port:  # started again, it is where it was
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                self.port = probe.getsockname()[1]
         folder = self.box.folder / "jupyter"
         folder.mkdir(exist_ok=True)
-        own = {f"JUPYTER_{kind}_DIR": str(folder / kind.lower()) for kind in ("CONFIG", "DATA", "RUNTIME")}
+        kinds = ("JUPYTER_CONFIG", "JUPYTER_DATA", "JUPYTER_RUNTIME", "JUPYTERLAB_SETTINGS", "JUPYTERLAB_WORKSPACES")
+        own = {f"{kind}_DIR": str(folder / kind.split("_")[1].lower()) for kind in kinds}
         options = ["--no-browser", "--allow-root", "--ServerApp.port_retries=0", f"--ServerApp.port={self.port}"]
         with (folder / "log").open("a") as log:
             self.process = subprocess.Popen(

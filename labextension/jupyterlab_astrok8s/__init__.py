@@ -1,4 +1,8 @@
-"""astrok8s in JupyterLab: the server extension, which serves the clusters to whoever is logged in."""
+"""The panel of astrok8s' clusters in JupyterLab and Notebook, and its server extension."""
+
+
+def _jupyter_labextension_paths() -> list[dict[str, str]]:
+    return [{"src": "labextension", "dest": "jupyterlab-astrok8s"}]
 
 
 def _jupyter_server_extension_points() -> list[dict[str, object]]:

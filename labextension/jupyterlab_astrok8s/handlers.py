@@ -11,7 +11,7 @@ from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError, authenticated
 
 from astrok8s import AstroK8sError, Cluster, ClusterNotFoundError, OptionError, get_cluster, list_clusters
-from astrok8s.provisioning import check
+from astrok8s.provisioning import check, preflight
 from jupyterlab_astrok8s.operations import Operation, Operations
 from jupyterlab_astrok8s.schema import cluster_schema
 
@@ -53,6 +53,15 @@ class _Handler(APIHandler):
         if found is None:
             raise HTTPError(404, f"There is no operation {identity}.")
         return found
+
+    def declaration(self) -> tuple[str, dict[str, Any]]:
+        """Returns the name of the cluster that the request declares, and the other arguments of `provision`.
+
+        Raises:
+            OptionError: The schema does not allow it.
+        """
+        body = _body(self.request.body)
+        return body["name"], {"size": body.get("size"), "cloud": self.clusters.cloud, **body.get("options", {})}
 
     def refuse(self, status: int, fact: str, remedy: str) -> None:
         self.set_status(status)
@@ -103,11 +112,10 @@ class ClustersHandler(_Handler):
     @authorized
     async def post(self) -> None:
         """Makes a cluster, or makes one that is there as it is declared."""
-        body = _body(self.request.body)
-        wanted = {"size": body.get("size"), "cloud": self.clusters.cloud, **body.get("options", {})}
-        check(body["name"], **wanted)
-        if self.is_free(body["name"]):
-            self.accept(self.operations.start("provision", body["name"], wanted))
+        name, wanted = self.declaration()
+        check(name, **wanted)
+        if self.is_free(name):
+            self.accept(self.operations.start("provision", name, wanted))
 
 
 class ClusterHandler(_Handler):
@@ -120,6 +128,18 @@ class ClusterHandler(_Handler):
         cluster = await asyncio.to_thread(get_cluster, name, cloud=self.clusters.cloud)
         if self.is_free(cluster.name):
             self.accept(self.operations.start("destroy", cluster.name, {"cloud": self.clusters.cloud}))
+
+
+class PreflightHandler(_Handler):
+    """`/astrok8s/preflight`."""
+
+    @authenticated
+    @authorized
+    async def post(self) -> None:
+        """Looks whether the cloud can make a cluster."""
+        name, wanted = self.declaration()
+        verdict = await asyncio.to_thread(preflight, name, **wanted)
+        self.finish(json.dumps({"found": verdict.found, "wrong": verdict.wrong}))
 
 
 class OptionsHandler(_Handler):
@@ -260,6 +280,7 @@ _ID = r"(\d{8}T[-.\w]+)"
 HANDLERS = [
     ("clusters", ClustersHandler),
     (r"clusters/([^/]+)", ClusterHandler),
+    ("preflight", PreflightHandler),
     ("options", OptionsHandler),
     ("operations", OperationsHandler),
     (f"operations/{_ID}", OperationHandler),

@@ -1,6 +1,6 @@
 # Copyright: astrok8s contributors
 # Apache-2.0
-"""Refuse variables that look like an option of a role and are none, and options that have no such value."""
+"""Refuse variables that look like an option of a role and are none, and values that options cannot have."""
 
 import difflib
 from collections.abc import Iterable, Mapping
@@ -11,6 +11,7 @@ import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 from ansible.utils.vars import load_extra_vars
+from ansible_collections.astrok8s.magnum.plugins.module_utils import forms
 
 _SHORT = "size"
 """The short name of an option, which needs no role's prefix."""
@@ -65,6 +66,17 @@ def invalid(values: Mapping[str, Any], specs: Mapping[str, Mapping[str, Any]]) -
     return [f"{message}." for message in found.error_messages]
 
 
+def beyond(values: Mapping[str, Any], entries: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Returns a sentence for each option that is beyond the bounds of its role's form.
+
+    Args:
+        values: As of `invalid`.
+        entries: The entries of all forms, by the options' names.
+    """
+    reasons = {name: forms.beyond(value, entries[name]) for name, value in values.items() if name in entries}
+    return [f"The option {name} cannot be {values[name]}: {reason}." for name, reason in reasons.items() if reason]
+
+
 class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no types
     """Runs in Ansible's own process, since it needs all variables of the host; and so no module is started for it."""
 
@@ -76,13 +88,16 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no types
         result: dict[str, Any] = super().run(tmp, task_vars)
         known: dict[str, set[str]] = {}
         options: dict[str, Any] = {}
+        entries: dict[str, Any] = {}
         for path in Path(self._task.args["roles"]).glob("*/meta/argument_specs.yml"):
             specs = yaml.safe_load(path.read_text(encoding="utf-8"))["argument_specs"]
             known[path.parents[1].name] = set(specs["main"].get("options", {}))
             options |= specs["main"].get("options", {})
+            entries |= forms.read(path.parents[1])["options"]
         variables = task_vars or {}
         given = {name: self._templar.template(variables[name]) for name in options if name in variables}
-        wrong = unknown(variables, known) + mistaken(load_extra_vars(self._loader), options) + invalid(given, options)
+        wrong = unknown(variables, known) + mistaken(load_extra_vars(self._loader), options)
+        wrong += invalid(given, options) + beyond(given, entries)
         if wrong:
             result |= {"failed": True, "msg": " ".join(dict.fromkeys(wrong))}
         return result
