@@ -29,6 +29,8 @@ _MODE = "SPARK_CONNECT_MODE_ENABLED"
 # been told so is not kept waiting by the next call, nor by what Spark's client does at the end.
 _RECONNECT_S = 35
 _GIVEN_UP_S = 60
+# An API server that has just started refuses everybody for a moment; whom it refuses for longer it does not know.
+_REFUSED_S = 5
 _POLL_MS, _LONGEST_POLL_MS = 200, 2000
 
 _sessions: dict[str, "SparkSession"] = {}
@@ -121,7 +123,7 @@ def attach(
     if found is None:
         raise AttachError(
             f"The cluster {cluster.name} has no server of Spark Connect: it was declared without.",
-            remedy="Provision it with spark_connect_state=present, or attach with mode='client'.",
+            remedy=f"Provision it with spark_connect_state=present, or {account.otherwise}.",
         )
     deployment = _Deployment(account, namespace)
     deployment.start()
@@ -130,7 +132,7 @@ def attach(
     if reasons is not None:
         raise AttachError(
             f"The server of Spark Connect of {cluster.name} is not ready after {timeout_s:.0f} s.\n{reasons}\n",
-            remedy=f"See `kubectl logs --namespace {namespace} deployment/{_NAME}`, or attach with mode='client'.",
+            remedy=f"See `kubectl logs --namespace {namespace} deployment/{_NAME}`, or {account.otherwise}.",
         )
     say(f"attaching to the server of {cluster.name}")
     secret = b64decode(api.read_namespaced_secret(_NAME, namespace).data["token"]).decode()
@@ -198,7 +200,7 @@ def _session(cluster: Cluster, tunnel: Tunnel, secret: str, conf: Mapping[str, s
         why = "; ".join(part for part in (str(error).splitlines()[0], tunnel.why) if part)
         raise AttachError(
             f"The server of Spark Connect of {cluster.name} gives no session: {why}.",
-            remedy="See the properties in conf, or attach with mode='client'.",
+            remedy=f"See the properties in conf, or {tunnel.account.otherwise}.",
         ) from error
     return session  # type: ignore[return-value]
 
@@ -233,18 +235,20 @@ def _policy(cluster: Cluster, tunnel: Tunnel) -> "RetryPolicy":
 
     class State(RetryPolicyState):
         since: float | None = None
+        refused: float | None = None
 
         def next_attempt(self, exception: BaseException | None = None) -> int | None:
             nonlocal given_up
             now = time.monotonic()
             self.since = self.since or now
-            if now - self.since > _RECONNECT_S:
+            self.refused = (self.refused or now) if tunnel.refused else None
+            if now - self.since > _RECONNECT_S or (self.refused and now - self.refused > _REFUSED_S):
                 given_up = now
             if now - given_up < _GIVEN_UP_S:
-                raise AttachError(
+                raise tunnel.refused or AttachError(
                     f"The connection to {cluster.name} was lost, and is not back after {_RECONNECT_S} s: "
                     f"{tunnel.why or 'its server of Spark Connect does not answer'}.",
-                    remedy="See that the cluster is there (`astrok8s list`), and attach again.",
+                    remedy=f"{tunnel.account.look} Then attach again.",
                 ) from exception
             return super().next_attempt(exception)
 

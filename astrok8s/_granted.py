@@ -5,10 +5,12 @@ renewed.
 """
 
 import json
+import sys
 import threading
 import time
 from base64 import b64decode, urlsafe_b64decode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +18,38 @@ from typing import Any
 import yaml
 from ansible_collections.astrok8s.magnum.plugins.module_utils import access
 
-from astrok8s._kubernetes import Account, SparkBase
+from astrok8s._kubernetes import Account, SparkBase, spark_base, told
 from astrok8s.errors import AttachError, OptionError
 
 _RETRY_S = 60
+
+
+@dataclass
+class GrantedAccount(Account):
+    """The service account of a granted access. Its user has no cloud to ask, and knows who granted it.
+
+    Attributes:
+        path: The file of the access.
+        cluster: The cluster's name.
+    """
+
+    path: Path
+    cluster: str
+
+    look = "See that this machine has a route to it, and ask whoever granted the access whether the cluster is there."
+    otherwise = "ask whoever granted the access"
+
+    def refused(self, error: Exception) -> AttachError | None:
+        """Returns that the access has ended, where the API says that it does not know the token, or its rights."""
+        status = getattr(error, "status", None) or getattr(error, "status_code", None)  # also where a tunnel is opened
+        return self.ended(error) if status in (401, 403) else None
+
+    def ended(self, error: Exception) -> AttachError:
+        """Returns what to tell where the access has ended."""
+        return AttachError(
+            f"The access in {self.path} to {self.cluster} has ended or was revoked: {getattr(error, 'reason', error)}.",
+            remedy="Ask whoever granted it for another one.",
+        )
 
 
 @dataclass(frozen=True)
@@ -32,13 +62,15 @@ class Granted:
         name: The cluster's name.
         namespace: The user's namespace.
         account: Its service account.
+        lifetime_s: For how many seconds its token was made.
     """
 
     path: Path
     content: dict[str, Any]
     name: str
     namespace: str
-    account: Account
+    account: GrantedAccount
+    lifetime_s: int
 
     @classmethod
     def read(cls, path: Path) -> "Granted":
@@ -53,17 +85,35 @@ class Granted:
             context, cluster = content["contexts"][0], content["clusters"][0]["cluster"]
             bearer = content["users"][0]["user"]["token"]
             authority = b64decode(cluster["certificate-authority-data"])
-            account = Account(cluster["server"], authority, bearer)
-            return cls(path, content, context["name"], context["context"]["namespace"], account)
+            account = GrantedAccount(cluster["server"], authority, bearer, path, context["name"])
+            return cls(path, content, context["name"], context["context"]["namespace"], account, _lifetime(bearer))
         except (OSError, yaml.YAMLError) as error:
             raise OptionError("kubeconfig", f"{path} cannot be read: {error}.", remedy=remedy) from error
-        except (KeyError, IndexError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
             raise OptionError("kubeconfig", f"{path} holds no access with a token.", remedy=remedy) from error
 
     @property
     def uuid(self) -> str:
         """What tells it from other accesses."""
         return f"{self.account.server}/{self.namespace}"
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """Raises what goes wrong with the cluster's API as an error for whoever has the access.
+
+        Raises:
+            AttachError: The access has ended.
+            ClusterNotReadyError: The API does not answer, or not as it should.
+        """
+        from kubernetes.client import ApiException
+
+        with told(self.name, self.account.look):
+            try:
+                yield
+            except ApiException as error:
+                if ended := self.account.refused(error):
+                    raise ended from error
+                raise
 
     def renew(self, base: SparkBase) -> float:
         """Has the token renewed, and the file with it, where that is allowed.
@@ -76,26 +126,23 @@ class Granted:
 
         Raises:
             AttachError: The access has ended.
+            ClusterNotReadyError: The API does not answer, or not as it should.
         """
         from kubernetes.client import ApiException
 
-        lifetime = _lifetime(self.account.bearer)
-        try:
-            made = access.token(self.content, self.namespace, base.service_account, lifetime)
-        except ApiException as error:
-            if error.status == 403:
+        with self.told():
+            try:
+                made = access.token(self.content, self.namespace, base.service_account, self.lifetime_s)
+            except ApiException as error:
+                if error.status == 404:  # the service account
+                    raise self.account.ended(error) from error
+                if error.status != 403:
+                    raise
+                spark_base(self.account.client(), self.namespace)  # what any access may read
                 return float("inf")
-            raise self.ended(error) from error
         self.account.bearer = self.content["users"][0]["user"]["token"] = made.token
         access.write(self.path, self.content)
-        return lifetime / 2
-
-    def ended(self, error: Exception) -> AttachError:
-        """Returns what to tell where the API does not know the token any more."""
-        return AttachError(
-            f"The access in {self.path} to {self.name} has ended or was revoked: {getattr(error, 'reason', error)}.",
-            remedy="Ask whoever granted it for another one.",
-        )
+        return self.lifetime_s / 2
 
     def keep(self, base: SparkBase, after_s: float, is_used: Callable[[], bool]) -> None:
         """Has the token renewed in time, in the background, for as long as it is used.
@@ -105,19 +152,23 @@ class Granted:
             after_s: After how many seconds for the first time.
             is_used: Whether it still is.
         """
+        threading.Thread(target=self._keep, args=(base, after_s, is_used), name="access", daemon=True).start()
 
-        def run() -> None:
-            wait = after_s
-            while wait < float("inf"):
-                time.sleep(wait)
-                if not is_used():
+    def _keep(self, base: SparkBase, wait_s: float, is_used: Callable[[], bool]) -> None:
+        refused = False
+        while wait_s < float("inf"):
+            time.sleep(wait_s)
+            if not is_used():
+                return
+            try:
+                wait_s, refused = self.renew(base), False
+            except AttachError as error:
+                if refused:
+                    sys.stderr.write(f"astrok8s: {error}\n")
                     return
-                try:
-                    wait = self.renew(base)
-                except Exception:  # whoever uses it is told by Kubernetes; the network may come back
-                    wait = _RETRY_S
-
-        threading.Thread(target=run, name="access", daemon=True).start()
+                wait_s, refused = _RETRY_S, True  # an API server that has just started refuses everybody for a moment
+            except Exception:  # whoever uses it is told by Kubernetes; the network may come back
+                wait_s = _RETRY_S
 
 
 def _lifetime(bearer: str) -> int:

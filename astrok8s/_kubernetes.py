@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from astrok8s import _private
 from astrok8s._private import write
-from astrok8s.errors import ClusterNotReadyError
+from astrok8s.errors import AttachError, ClusterNotReadyError
 
 if TYPE_CHECKING:
     from astrok8s.clusters import Cluster
@@ -104,6 +104,15 @@ class Account:
     authority: bytes
     bearer: str = field(repr=False)
 
+    look = "See that the cluster is up (`astrok8s list`) and that this machine has a route to it."
+    """What to do where the API is not reached; who has no cloud cannot ask it."""
+    otherwise = "attach with mode='client'"
+    """What to do where there is no session of Spark Connect."""
+
+    def refused(self, error: Exception) -> AttachError | None:  # noqa: ARG002  it is there for accounts that can tell
+        """Returns what to tell where the API does not take the token any more; None where it is to be waited for."""
+        return None
+
     def local_address(self, timeout_s: float = 10) -> str:
         """Returns the address of this machine as the cluster sees it.
 
@@ -117,7 +126,7 @@ class Account:
         except OSError as error:
             raise ClusterNotReadyError(
                 f"The Kubernetes API of the cluster at {self.server} is not reached from here: {error}.",
-                remedy="See that the cluster is up (`astrok8s list`) and that this machine has a route to it.",
+                remedy=self.look,
             ) from error
 
     def client(self) -> CoreV1Api:
@@ -145,11 +154,15 @@ def authority_file(authority: bytes) -> str:
 
 
 @contextmanager
-def told(cluster: str) -> Iterator[None]:
+def told(
+    cluster: str,
+    remedy: str = "See that the cluster is up (`astrok8s list`), and that it was provisioned by this version.",
+) -> Iterator[None]:
     """Raises what goes wrong with a cluster's API as an error of ours.
 
     Args:
         cluster: The cluster's name.
+        remedy: What to do about it.
 
     Raises:
         ClusterNotReadyError: The API refuses, or does not answer.
@@ -161,8 +174,7 @@ def told(cluster: str) -> Iterator[None]:
         yield
     except (ApiException, HTTPError) as error:
         raise ClusterNotReadyError(
-            f"The Kubernetes API of {cluster} does not do what it is asked: {words(error)}.",
-            remedy="See that the cluster is up (`astrok8s list`), and that it was provisioned by this version.",
+            f"The Kubernetes API of {cluster} does not do what it is asked: {words(error)}.", remedy=remedy
         ) from error
 
 

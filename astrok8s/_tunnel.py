@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from astrok8s._kubernetes import Account, authority_file, words
 from astrok8s._pods import Pods
+from astrok8s.errors import AttachError
 
 if TYPE_CHECKING:
     from websocket import WebSocket
@@ -44,11 +45,13 @@ class Tunnel:
         account: As given.
         port: The port here.
         why: Why the last connection was not made, or ended; empty if nothing is known.
+        refused: What to tell where it was not made since the account's token is not taken any more, else None.
     """
 
     def __init__(self, account: Account, namespace: str, selector: str, port: int) -> None:
         self.account = account
         self.why = ""
+        self.refused: AttachError | None = None
         tunnel = self
 
         class Handler(socketserver.BaseRequestHandler):
@@ -56,10 +59,12 @@ class Tunnel:
                 # Whatever goes wrong, whoever connected sees the end of the connection.
                 try:
                     remote = _open(tunnel.account, namespace, selector, port)
+                    tunnel.refused = None
                     threading.Thread(target=_send, args=(self.request, remote), daemon=True).start()
                     tunnel.why = _receive(remote, self.request)
                 except Exception as error:
                     tunnel.why = words(error)
+                    tunnel.refused = tunnel.account.refused(error)
 
         self._server = _Server(("127.0.0.1", 0), Handler)
         self.port = int(self._server.server_address[1])

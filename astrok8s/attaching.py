@@ -112,8 +112,6 @@ def _attach_granted(
     path: Path, mode: str, conf: Mapping[str, str], environment: str | None, timeout_s: float, *, quiet: bool
 ) -> "SparkSession":
     """Returns a session of the server in a namespace to which access was granted."""
-    from kubernetes.client import ApiException
-
     if mode != "connect":
         raise OptionError(
             "mode",
@@ -125,14 +123,9 @@ def _attach_granted(
         if session := _session_here(granted, mode):
             return session
         progress.say(f"attaching to {granted.name} as {granted.namespace}")
-        with told(granted.name):
+        with granted.told():
             api = granted.account.client()
-            try:
-                base = spark_base(api, granted.namespace)
-            except ApiException as error:
-                if error.status in (401, 403):
-                    raise granted.ended(error) from error
-                raise
+            base = spark_base(api, granted.namespace)
             renew_s = granted.renew(base)
             _check_version(base)
             session = _connect.attach(

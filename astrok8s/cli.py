@@ -99,7 +99,7 @@ def destroy(
     with _told_errors(verbose):
         cluster = get_cluster(name, cloud=cloud)
         if not yes:
-            typer.confirm(f"Destroy cluster {name} with {cluster.size} workers on cloud {cluster.cloud}?", abort=True)
+            _confirm(f"Destroy cluster {name} with {cluster.size} workers on cloud {cluster.cloud}?")
         destroy_cluster(name, cloud=cluster.cloud)
         out.print(f"Cluster {escape(name)} is gone.")
 
@@ -137,10 +137,12 @@ def revoke(
     """Take a user's access, and the user's namespace with all that is in it."""
     with _told_errors(verbose):
         cluster = get_cluster(name, cloud=cloud)
-        if not yes:
-            typer.confirm(f"Take away the access of {user} to {name}, with all that is in the namespace?", abort=True)
-        cluster.revoke(user)
-        out.print(f"{escape(user)} has no access to {escape(name)} any more.", soft_wrap=True)
+        had = user in {entry.user for entry in cluster.grants()}
+        if had and not yes:
+            _confirm(f"Take away the access of {user} to {name}, with all that is in the namespace?")
+        cluster.revoke(user)  # also what is left of one, or a namespace that is another's
+        outcome = " any more." if had else ": nothing to revoke."
+        out.print(f"{escape(user)} has no access to {escape(name)}{outcome}", soft_wrap=True)
 
 
 @access_app.command("list")
@@ -184,6 +186,22 @@ def table(clusters: Iterable[Cluster]) -> Table:
         status = f"[{colour}]{cluster.status}[/]"
         rows.add_row(escape(cluster.name), status, str(cluster.size), " ".join(cluster.nodes), escape(cluster.cloud))
     return rows
+
+
+def _confirm(question: str) -> None:
+    """Asks, and ends the command where the answer is not yes.
+
+    Raises:
+        OptionError: There is no answer.
+    """
+    try:
+        agreed = typer.confirm(question)
+    except typer.Abort:
+        if sys.stdin.isatty():
+            raise
+        raise OptionError("yes", "There is nobody here who answers.", remedy="Give --yes (-y).") from None
+    if not agreed:
+        raise typer.Abort
 
 
 def _pairs(given: list[str]) -> dict[str, Any]:

@@ -138,9 +138,9 @@ def get_cluster(name: str, *, cloud: str | None = None) -> Cluster:
     with magnum_of(entry) as magnum:
         body = magnum.find(name)
         if body is None:
-            names = ", ".join(sorted(other["name"] for other in magnum.clusters())) or "none"
+            names = ", ".join(sorted(other["name"] for other in magnum.clusters()))
             raise ClusterNotFoundError(
-                f"The cloud {entry} has no cluster {name}; it has: {names}.",
-                remedy=f"Make it: astrok8s.provision({name!r}).",
+                f"The cloud {entry} has no cluster {name}; it has: {names or 'none'}.",
+                remedy=f"{'Name one of these, or make' if names else 'Make'} it: astrok8s.provision({name!r}).",
             )
     return Cluster.from_magnum(body, entry)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from accesses import BEN, MARIA, grant
 from boxes import FQRN, Box
 
 
@@ -28,3 +29,15 @@ def repository(box: Box, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     (tree / "hip" / "main.csv").write_text("ra,dec")
     told = box.publish(FQRN, tree)
     return {"fqrn": FQRN, "urls": [told["url"]], "public_key": Path(told["public key"]).read_text()}
+
+
+@pytest.fixture(scope="module")
+def maria(box: Box) -> Path:
+    """A user's access to cluster `one`."""
+    return grant(box, MARIA)
+
+
+@pytest.fixture(scope="module")
+def ben(box: Box) -> Path:
+    """Another user's."""
+    return grant(box, BEN)

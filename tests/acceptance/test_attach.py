@@ -129,7 +129,7 @@ CANNOT = [
     (
         "'nowhere'",
         "ClusterNotFoundError",
-        "has no cluster nowhere; it has: one. Make it: astrok8s.provision('nowhere').",
+        "has no cluster nowhere; it has: one. Name one of these, or make it: astrok8s.provision('nowhere').",
     ),
     (
         "'one', namespace='default'",

@@ -332,7 +332,8 @@ spark.range(3).count()
     # A notebook that was attached to it is told.
     _, told = left.communicate(timeout=120)
     assert "astrok8s.errors.AttachError: The connection to one was lost, and is not back after " in told
-    assert "See that the cluster is there (`astrok8s list`), and attach again." in told
+    assert "See that the cluster is up (`astrok8s list`)" in told
+    assert "Then attach again." in told
 
 
 def test_a_cluster_without_a_server_says_so(box: Box) -> None:

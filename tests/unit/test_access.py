@@ -10,18 +10,18 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.astrok8s.magnum.plugins.filter.access import endpoints, executor_size, user_namespace
 from ansible_collections.astrok8s.magnum.plugins.module_utils import access
 from ansible_collections.astrok8s.magnum.plugins.module_utils.errors import MagnumError
-from ansible_collections.astrok8s.magnum.plugins.module_utils.users import namespace_of, user_of
+from ansible_collections.astrok8s.magnum.plugins.module_utils.users import namespace_of
+from kubernetes.client import ApiException
 
-from astrok8s._granted import Granted, _lifetime
+from astrok8s._granted import Granted
 from astrok8s.errors import OptionError
 
 USERS = ["maria", "Maria", "maria.rossi@example.org", "maria-rossi", "maria-2d", "étoile", "a b", "0", "名"]
 
 
 @pytest.mark.parametrize("user", USERS)
-def test_a_namespace_says_whose_it_is(user: str) -> None:
+def test_a_namespace_is_named_as_kubernetes_takes_it(user: str) -> None:
     namespace = namespace_of(user)
-    assert user_of(namespace) == user
     assert namespace.replace("-", "a").isalnum()
     assert namespace.isascii()
     assert namespace == namespace.lower()
@@ -38,11 +38,6 @@ def test_who_cannot_have_one_is_refused(user: str) -> None:
         namespace_of(user)
     with pytest.raises(AnsibleFilterError, match="There cannot be a user"):
         user_namespace(user)
-
-
-@pytest.mark.parametrize("namespace", ["spark", "user-", "user--zz", "user-A", "user--61", "user-a-", "user--ff"])
-def test_other_namespaces_are_nobodys(namespace: str) -> None:
-    assert user_of(namespace) is None
 
 
 def test_a_lifetime_ends_as_given() -> None:
@@ -101,7 +96,7 @@ def test_a_file_is_of_its_owner_alone_and_read_again(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
     found = Granted.read(path)
     assert (found.name, found.namespace, found.account.server) == ("hyades", "user-maria", "https://10.0.0.1:6443")
-    assert _lifetime(found.account.bearer) == 3600
+    assert found.lifetime_s == 3600
     assert found.account.authority == b"CA"
 
 
@@ -118,3 +113,19 @@ def test_what_is_no_access_is_refused(tmp_path: Path, text: str | None) -> None:
         path.write_text(text)
     with pytest.raises(OptionError, match="Give the file that `astrok8s grant` has made"):
         Granted.read(path)
+
+
+@pytest.mark.parametrize("token", ["", "secret", "a.b.c", "a.e30.c", "a.W10.c", 5, None])
+def test_a_token_that_tells_of_no_life_is_refused(tmp_path: Path, token: object) -> None:
+    path = tmp_path / "file"
+    path.write_text(yaml.safe_dump(access.granted(ADMIN, "hyades", "user-maria", token)))  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match="holds no access with a token"):
+        Granted.read(path)
+
+
+@pytest.mark.parametrize(("status", "ended"), [(401, True), (403, True), (404, False), (500, False)])
+def test_who_is_refused_is_told_that_the_access_has_ended(tmp_path: Path, status: int, ended: bool) -> None:
+    path = tmp_path / "file"
+    access.write(path, access.granted(ADMIN, "hyades", "user-maria", bearer(3600)))
+    told = Granted.read(path).account.refused(ApiException(status=status, reason="No"))
+    assert ("hyades has ended or was revoked: No. Ask whoever granted it" in str(told)) == ended

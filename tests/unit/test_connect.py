@@ -29,8 +29,9 @@ def tries(policy: Any, fails: int) -> int:
     return made
 
 
-def policy(why: str = "no route to host") -> Any:
-    return _connect._policy(SimpleNamespace(name="hyades"), SimpleNamespace(why=why))  # type: ignore[arg-type]
+def policy(why: str = "no route to host", refused: AttachError | None = None) -> Any:
+    tunnel = SimpleNamespace(why=why, refused=refused, account=SimpleNamespace(look="See that it is there."))
+    return _connect._policy(SimpleNamespace(name="hyades"), tunnel)  # type: ignore[arg-type]
 
 
 def test_a_call_is_tried_again_until_the_connection_is_back() -> None:
@@ -39,7 +40,9 @@ def test_a_call_is_tried_again_until_the_connection_is_back() -> None:
 
 def test_who_waits_in_vain_is_told_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_connect, "_RECONNECT_S", -1)
-    with pytest.raises(AttachError, match=r"The connection to hyades was lost.*: no route to host\. See that"):
+    with pytest.raises(
+        AttachError, match=r"The connection to hyades was lost.*: no route to host\. See that it is there\. Then"
+    ):
         tries(policy(), fails=100)
 
 
@@ -53,3 +56,11 @@ def test_who_has_waited_in_vain_is_not_kept_waiting_again(monkeypatch: pytest.Mo
         tries(lost, fails=1)
     monkeypatch.setattr(_connect, "_GIVEN_UP_S", 0)
     assert tries(lost, fails=1) == 2
+
+
+def test_who_is_refused_for_a_while_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = policy(refused=AttachError("Revoked.", remedy="Ask."))
+    assert tries(refused, fails=3) == 4
+    monkeypatch.setattr(_connect, "_REFUSED_S", -1)
+    with pytest.raises(AttachError, match="Revoked"):
+        tries(refused, fails=100)

@@ -2,8 +2,6 @@
 # Apache-2.0
 """Users of a cluster and their namespaces: each has one, and its name says whose it is."""
 
-import re
-
 from .errors import MagnumError
 
 PREFIX = "user-"
@@ -16,7 +14,7 @@ def namespace_of(user: str) -> str:
     """Returns the name of a user's namespace.
 
     Lower-case letters and digits stay; of all else, each byte of UTF-8 becomes a hyphen and two hexadecimal digits. So
-    no two users share a namespace, and `user_of` finds the user again.
+    no two users share a namespace.
 
     Args:
         user: The name of the user, as `maria` or `maria.rossi@example.org`.
@@ -31,16 +29,3 @@ def namespace_of(user: str) -> str:
             f"Give a name of letters and digits, of at most {_LONGEST - len(PREFIX)}; any other character takes three.",
         )
     return PREFIX + escaped
-
-
-def user_of(namespace: str) -> str | None:
-    """Returns the user of a namespace; None where it is nobody's."""
-    if not namespace.startswith(PREFIX):
-        return None
-    escaped = namespace.removeprefix(PREFIX)
-    parts = re.findall(r"-([0-9a-f]{2})|([a-z0-9])", escaped)
-    try:
-        user = bytes(int(code, 16) if code else ord(letter) for code, letter in parts).decode()
-        return user if namespace_of(user) == namespace else None
-    except (UnicodeDecodeError, MagnumError):
-        return None
