@@ -357,6 +357,26 @@ def test_what_was_read_is_read_without_a_server(box: Box, tree: Path) -> None:
     assert look(box) == source(tree)
 
 
+def test_who_waits_for_a_file_soon_has_others_of_its_folder(box: Box, tmp_path: Path) -> None:
+    for number in range(20):
+        (tmp_path / str(number)).write_text(f"{number}\n")
+    (tmp_path / "large").write_bytes(os.urandom(1_000_000))
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "file").write_text("in another folder")
+    publish(box, tmp_path, "ahead.example.org")
+    start_client(box, "ahead", ["ahead.example.org"])
+    folder = "/cvmfs/ahead.example.org"
+    until(lambda: read(box, "cat", f"{folder}/7"), lambda run: run.stdout == "7\n")
+    # All but catalogs and certificates, whose names say what they are.
+    files = ("find", "/var/lib/cvmfs/ahead.example.org/data", "-type", "f", "-not", "-name", "*[CX].*", "-printf", ".")
+    kept = ("exec", "daemonset/ahead", "--", *files)
+    until(lambda: box.kubectl("first", *kept), lambda run: run.stdout == 20 * ".")
+    with silent_stratum(box):
+        assert read(box, "sh", "-c", f"cd {folder} && cat $(seq 0 19)").stdout.split() == [str(n) for n in range(20)]
+        for name in ("large", "folder/file"):
+            assert "Input/output error" in read(box, "cat", f"{folder}/{name}").stderr
+
+
 def test_a_cache_keeps_its_quota(box: Box, tmp_path: Path) -> None:
     for number in range(12):
         (tmp_path / str(number)).write_bytes(os.urandom(5_000_000))

@@ -80,8 +80,18 @@ impl Cache {
         }
     }
 
+    /// Whether it has an object; it may be found damaged when it is opened.
+    pub fn has(&self, object: &Object) -> bool {
+        self.index.lock().unwrap().kept.contains_key(&object.path())
+    }
+
+    /// Whether so much can come without that anything must go.
+    pub fn has_room(&self, size: u64) -> bool {
+        self.index.lock().unwrap().bytes + size <= self.quota
+    }
+
     /// Keeps what an object holds, and makes room for it.
-    pub fn insert(&self, object: &Object, content: &[u8]) -> Result<File> {
+    pub fn insert(&self, object: &Object, content: &[u8]) -> Result<()> {
         let (name, checksum): (_, [u8; 20]) = (object.path(), Sha1::digest(content).into());
         let path = self.path(&name, &checksum);
         let file = self.write(&path, content).context(&format!("The cache {}", path.display()))?;
@@ -92,7 +102,7 @@ impl Cache {
             index.remove(&name);
             let _ = fs::remove_file(self.path(&name, &checksum)); // who has it open goes on reading
         }
-        Ok(file)
+        Ok(())
     }
 
     /// Says that an object is still wanted, though nobody opens it.

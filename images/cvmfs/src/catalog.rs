@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use md5::{Digest, Md5};
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OpenFlags, Row, params};
+use rusqlite::{Connection, OpenFlags, Params, Row, params};
 
 use crate::error::{Context, Error, Result};
 use crate::objects::{Kind, Object};
@@ -85,21 +85,38 @@ impl Catalog {
 
     /// Returns what lies at a path, if anything does.
     pub fn entry(&self, path: &[u8]) -> Result<Option<Entry>> {
-        Ok(self.select("md5path_1 = ? AND md5path_2 = ?", path)?.pop())
+        let (first, second) = key(path);
+        Ok(self.select("md5path_1 = ? AND md5path_2 = ?", params![first, second])?.pop())
     }
 
     /// Returns what lies in a folder.
     pub fn list(&self, path: &[u8]) -> Result<Vec<Entry>> {
-        self.select(&format!("parent_1 = ? AND parent_2 = ? AND flags & {HIDDEN} = 0"), path)
+        let (first, second) = key(path);
+        self.select(&format!("parent_1 = ? AND parent_2 = ? AND flags & {HIDDEN} = 0"), params![first, second])
     }
 
-    fn select(&self, condition: &str, path: &[u8]) -> Result<Vec<Entry>> {
-        let database = self.database.lock().unwrap();
+    /// Returns the objects of files that come after one in its folder, and at last those before it: of so many of them,
+    /// those that are at most so large.
+    pub fn others(&self, path: &[u8], count: u32, size: u64) -> Result<Vec<Object>> {
         let (first, second) = key(path);
+        let condition = "rowid IN (SELECT other.rowid FROM catalog this JOIN catalog other \
+             ON other.parent_1 = this.parent_1 AND other.parent_2 = this.parent_2 AND other.rowid != this.rowid \
+             WHERE this.md5path_1 = ? AND this.md5path_2 = ? \
+             ORDER BY other.rowid < this.rowid, other.rowid LIMIT ?) AND size <= ?";
+        let entries = self.select(condition, params![first, second, count, size.cast_signed()])?;
+        let objects = entries.into_iter().filter_map(|entry| match entry.content {
+            Content::Whole(object) => Some(object),
+            _ => None,
+        });
+        Ok(objects.collect())
+    }
+
+    fn select(&self, condition: &str, values: impl Params) -> Result<Vec<Entry>> {
+        let database = self.database.lock().unwrap();
         let select = || -> rusqlite::Result<_> {
             let mut query =
                 database.prepare_cached(&format!("SELECT {} FROM catalog WHERE {condition}", self.columns))?;
-            query.query_map(params![first, second], |row| read(&database, row))?.collect()
+            query.query_map(values, |row| read(&database, row))?.collect()
         };
         select().map_err(|error| Error::Refused(format!("catalog: {error}")))
     }
@@ -195,5 +212,29 @@ mod tests {
         assert_eq!(catalog.nested(b"/a/b/c"), Some(&object(2)));
         assert_eq!(catalog.nested(b"/ab"), Some(&object(3)));
         assert_eq!(catalog.nested(b"/abc"), None);
+    }
+
+    #[test]
+    fn the_others_of_a_folder_come_after_a_file_and_then_before_it() {
+        let database = Connection::open_in_memory().unwrap();
+        let columns = "name, mode, size, mtime, NULL, hardlinks, uid, gid, flags, hash, symlink, md5path_1, md5path_2";
+        database
+            .execute_batch(&format!("CREATE TABLE catalog ({}, parent_1, parent_2)", columns.replace("NULL, ", "")))
+            .unwrap();
+        for (number, path) in ["/f/1", "/g/1", "/f/2", "/f/3", "/f/4", "/f/large"].into_iter().enumerate() {
+            let ((first, second), parent) = (key(path.as_bytes()), key(&path.as_bytes()[..2]));
+            let (hash, size) = ([number as u8; 20], if path == "/f/large" { 1000 } else { 10 });
+            let values = params![size, hash, first, second, parent.0, parent.1];
+            let insert = "INSERT INTO catalog VALUES ('', 33188, ?, 0, 1, 0, 0, 0, ?, '', ?, ?, ?, ?)";
+            database.execute(insert, values).unwrap();
+        }
+        let catalog = Catalog { database: Mutex::new(database), nested: vec![], columns: columns.into() };
+        let others = |path: &[u8], count| {
+            let found = catalog.others(path, count, 100).unwrap();
+            found.iter().map(|object| object.hash[0]).collect::<Vec<_>>()
+        };
+        assert_eq!(others(b"/f/2", 9), [0, 3, 4]);
+        assert_eq!(others(b"/f/2", 2), [3, 4]);
+        assert_eq!(others(b"/f/4", 2), [0]);
     }
 }

@@ -6,10 +6,8 @@
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
@@ -20,9 +18,11 @@ use fuser::{
     ReplyXattr, Request,
 };
 
+use crate::ahead::Ahead;
 use crate::catalog::{Content, Entry};
 use crate::error::{Context, Error, Result};
 use crate::log;
+use crate::objects::Opened;
 use crate::repository::Repository;
 
 const ROOT: u64 = 1;
@@ -30,6 +30,7 @@ const ROOT: u64 = 1;
 /// A repository as a file system.
 pub struct Files {
     repository: Arc<Repository>,
+    ahead: Ahead,
     nodes: Mutex<HashMap<u64, Known>>,
     listings: Mutex<HashMap<u64, Arc<Listing>>>,
     opened: AtomicU64,
@@ -129,6 +130,7 @@ impl Files {
     /// Returns the file system of a repository.
     pub fn new(repository: Arc<Repository>) -> Self {
         Self {
+            ahead: Ahead::new(repository.clone()),
             repository,
             nodes: Mutex::default(),
             listings: Mutex::default(),
@@ -202,9 +204,15 @@ impl Files {
         let objects = &self.repository.objects;
         let wanted = node.entry.size.saturating_sub(offset).min(size as u64) as usize;
         let mut buffer = vec![0; wanted];
-        let fill = |part: &mut [u8], file: File, at: u64| file.read_exact_at(part, at).context("its end is missing");
+        let fill = |part: &mut [u8], from: Opened, at: u64| from.read_exact_at(part, at).context("its end is missing");
         match &node.entry.content {
-            Content::Whole(object) => fill(&mut buffer, objects.open(object)?, offset)?,
+            Content::Whole(object) => {
+                let is_new = !objects.has(object);
+                fill(&mut buffer, objects.open(object)?, offset)?;
+                if is_new {
+                    self.ahead.of(&node.path);
+                }
+            }
             Content::Chunks(chunks) => {
                 let mut done = 0;
                 while done < wanted {

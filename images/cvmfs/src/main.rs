@@ -4,6 +4,7 @@
 //!
 //! Without a name, it mounts the repositories that CVMFS_REPOSITORIES names, each in a process of its own.
 
+mod ahead;
 mod cache;
 mod catalog;
 mod config;

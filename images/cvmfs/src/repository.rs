@@ -84,6 +84,11 @@ impl Repository {
         self.revision().0.catalog(&self.objects, path)?.entry(path)
     }
 
+    /// Returns the objects of other files of a folder, as `Catalog::others` does.
+    pub fn others(&self, path: &[u8], count: u32, size: u64) -> Result<Vec<Object>> {
+        self.revision().0.catalog(&self.objects, path)?.others(path, count, size)
+    }
+
     /// Returns what lies in a folder.
     pub fn list(&self, path: &[u8]) -> Result<Vec<Entry>> {
         self.revision().0.catalog(&self.objects, path)?.list(path)
@@ -99,7 +104,7 @@ impl Revision {
             let catalog = match known {
                 Some(catalog) => catalog,
                 None => {
-                    let opened = Arc::new(Catalog::open(&objects.open(&object)?)?);
+                    let opened = Arc::new(Catalog::open(&objects.file(&object)?)?);
                     let mut catalogs = self.catalogs.lock().unwrap();
                     if catalogs.len() >= MOST_CATALOGS {
                         catalogs.clear(); // they are opened again from the cache
@@ -132,7 +137,7 @@ fn load(objects: &Objects, fqrn: &str, master: &RsaPublicKey) -> Result<Revision
     let (whitelist, manifest) = (letter(objects, WHITELIST)?, letter(objects, MANIFEST)?);
     let trusted = trust::whitelist(&whitelist, fqrn, master)?;
     let certificate = |manifest: &Manifest| {
-        let file = objects.open(&manifest.certificate)?;
+        let file = objects.file(&manifest.certificate)?;
         std::io::read_to_string(file).map(String::into_bytes).context("certificate")
     };
     let revision =
