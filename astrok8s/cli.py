@@ -19,6 +19,7 @@ from astrok8s.options import load_options
 from astrok8s.provisioning import destroy as destroy_cluster
 from astrok8s.provisioning import offered_options
 from astrok8s.provisioning import provision as provision_cluster
+from astrok8s.provisioning import resize as resize_cluster
 
 app = typer.Typer(
     help="Disposable Spark clusters on OpenStack Magnum.",
@@ -63,6 +64,18 @@ def list_(cloud: Cloud = None) -> None:
     with _told_errors():
         clusters = list_clusters(cloud)
         out.print(table(clusters) if clusters else "There is no cluster. `astrok8s provision` makes one.")
+
+
+@app.command()
+def resize(
+    name: Name,
+    size: Annotated[int, typer.Argument(metavar="N", help="The number of worker nodes.")],
+    cloud: Cloud = None,
+    verbose: Verbose = False,
+) -> None:
+    """Give a cluster another number of workers, and leave all else of it as it is."""
+    with _told_errors(verbose):
+        out.print(table([resize_cluster(name, size, cloud=cloud)]))
 
 
 @app.command()

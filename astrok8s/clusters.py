@@ -29,6 +29,7 @@ class Cluster:
         status: Magnum's word for its state, such as CREATE_COMPLETE.
         nodes: The addresses of its worker nodes.
         created: When Magnum was asked for it, with its time zone.
+        template: The UUID of its cluster template.
         cloud: The entry of clouds.yaml that it was found by.
     """
 
@@ -38,6 +39,7 @@ class Cluster:
     status: str
     nodes: tuple[str, ...]
     created: datetime
+    template: str
     cloud: str
 
     @classmethod
@@ -50,6 +52,7 @@ class Cluster:
             status=str(body.get("status")),
             nodes=tuple(body.get("node_addresses") or ()),
             created=datetime.fromisoformat(body["created_at"]),
+            template=body["cluster_template_id"],
             cloud=cloud,
         )
 
@@ -88,6 +91,24 @@ class Cluster:
         from astrok8s.granting import grants
 
         return grants(self)
+
+    def resize(self, size: int, *, quiet: bool = False) -> "Cluster":
+        """Gives the cluster another number of workers, as `astrok8s.provisioning.resize` does.
+
+        Args:
+            size: The number of worker nodes, at least 1.
+            quiet: Show no progress.
+
+        Returns:
+            The cluster as it is then.
+
+        Raises:
+            OptionError: There can be no such size; nothing was run.
+            ProvisionError: A task of the playbook failed.
+        """
+        from astrok8s.provisioning import resize
+
+        return resize(self.name, size, cloud=self.cloud, quiet=quiet)
 
     def destroy(self, *, quiet: bool = False) -> None:
         """Takes the cluster away, and waits until it is gone.

@@ -1,5 +1,6 @@
 """Gives users access to a cluster, each in a namespace of the user's own, and takes it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -38,6 +39,7 @@ def grant(
     until: datetime | str | None = None,
     file: str | Path | None = None,
     quiet: bool = False,
+    report: Callable[[str], None] | None = None,
     **options: Any,
 ) -> Path:
     """Gives a user access to a cluster: a namespace of the user's own, with a server of Spark Connect in it.
@@ -50,6 +52,7 @@ def grant(
         until: When the access ends; if None, when it has not been used for `user_access_hours`, a day by default.
         file: The file that is written, for its owner alone; by default one in the current folder, named after both.
         quiet: Show no progress.
+        report: Takes what is being done, from another thread; nothing is shown then.
         **options: Options of the role user_access, such as `user_access_cores=8`.
 
     Returns:
@@ -59,30 +62,41 @@ def grant(
         OptionError: An argument cannot be taken; nothing was run.
         ProvisionError: A task of the playbook failed.
     """
-    namespace = _namespace(user)
-    path = Path(file or f"{cluster.name}-{namespace.removeprefix('user-')}.kubeconfig").expanduser().resolve()
+    checked = check(user, until=until, **options)
+    path = Path(file or file_name(cluster.name, user)).expanduser().resolve()
     if not path.parent.is_dir():
         raise OptionError("file", f"There is no folder {path.parent}.", remedy="Make it, or name another file.")
-    end = until.isoformat() if isinstance(until, datetime) else until or ""
-    given = {"user_access_until": end, "user_access_file": str(path)}
-    _run(cluster, user, given | options, quiet=quiet)
+    _run(cluster, checked | {"user_access_file": str(path)}, quiet=quiet, report=report)
     return path
 
 
-def revoke(cluster: Cluster, user: str, *, quiet: bool = False) -> None:
+def file_name(cluster: str, user: str) -> str:
+    """Returns the name of the file of a user's access, as long as no other is given.
+
+    Args:
+        cluster: The cluster's name.
+        user: The user.
+
+    Raises:
+        OptionError: There can be no such user.
+    """
+    return f"{cluster}-{_namespace(user).removeprefix('user-')}.kubeconfig"
+
+
+def revoke(cluster: Cluster, user: str, *, quiet: bool = False, report: Callable[[str], None] | None = None) -> None:
     """Takes a user's access at once, and the user's namespace with all that is in it; does nothing where there is none.
 
     Args:
         cluster: The cluster.
         user: The user.
         quiet: Show no progress.
+        report: Takes what is being done, from another thread; nothing is shown then.
 
     Raises:
         OptionError: There can be no such user; nothing was run.
         ProvisionError: A task of the playbook failed.
     """
-    _namespace(user)
-    _run(cluster, user, {"user_access_state": "absent"}, quiet=quiet)
+    _run(cluster, check(user) | {"user_access_state": "absent"}, quiet=quiet, report=report)
 
 
 def grants(cluster: Cluster) -> list[Grant]:
@@ -115,20 +129,35 @@ def _namespace(user: str) -> str:
         raise OptionError("user", error.fact, remedy=error.remedy) from error
 
 
-def _run(cluster: Cluster, user: str, options: dict[str, Any], *, quiet: bool) -> None:
+def check(user: str, *, until: datetime | str | None = None, **options: Any) -> dict[str, Any]:
+    """Checks the arguments of `grant`, and returns them as variables of the playbook.
+
+    Args:
+        user: As of `grant`.
+        until: As of `grant`.
+        **options: As of `grant`.
+
+    Raises:
+        OptionError: One cannot be taken.
+    """
     from ansible_collections.astrok8s.magnum.plugins.module_utils.access import lifetime
     from ansible_collections.astrok8s.magnum.plugins.module_utils.errors import MagnumError
 
     from astrok8s.options import check_options, load_options
-    from astrok8s.provisioning import run
 
+    _namespace(user)
+    end = until.isoformat() if isinstance(until, datetime) else until or ""
     known = {name: option for name, option in load_options().items() if option.role == "user_access"}
-    checked = check_options({"user_access_user": user} | options, known=known)
+    checked = check_options({"user_access_user": user, "user_access_until": end} | options, known=known)
     try:
-        lifetime(
-            checked.get("user_access_until", ""), checked.get("user_access_hours", known["user_access_hours"].default)
-        )
+        lifetime(checked["user_access_until"], checked.get("user_access_hours", known["user_access_hours"].default))
     except MagnumError as error:
         raise OptionError("until", error.fact, remedy=error.remedy) from error
+    return checked
+
+
+def _run(cluster: Cluster, checked: dict[str, Any], *, quiet: bool, report: Callable[[str], None] | None) -> None:
+    from astrok8s.provisioning import run
+
     variables = {"magnum_cluster_name": cluster.name, "cloud_name": cluster.cloud} | checked
-    run(_PLAYBOOK, cluster.name, variables, quiet=quiet)
+    run(_PLAYBOOK, cluster.name, variables, quiet=quiet, report=report)

@@ -98,6 +98,38 @@ def destroy(
     run("playbooks/destroy.yml", name, check(name, cloud=cloud), quiet=quiet, report=report)
 
 
+def resize(
+    name: str,
+    size: int,
+    *,
+    cloud: str | None = None,
+    quiet: bool = False,
+    report: Callable[[str], None] | None = None,
+) -> Cluster:
+    """Gives a cluster another number of workers, and leaves all else of it as it is, whatever it was declared with.
+
+    Args:
+        name: The cluster's name.
+        size: Its number of worker nodes, at least 1. Those that go are drained first.
+        cloud: The entry of clouds.yaml; `$OS_CLOUD`, else `local`, by default.
+        quiet: Show no progress.
+        report: Takes what is being done, from another thread; nothing is shown then.
+
+    Returns:
+        The cluster, with its nodes ready.
+
+    Raises:
+        OptionError: An argument cannot be taken; nothing was run.
+        CloudError: The cloud cannot be used, or has no such cluster.
+        ProvisionError: A task of the playbook failed.
+    """
+    checked = check(name, size=size, cloud=cloud)
+    entry = checked["cloud_name"]
+    checked["magnum_cluster_template"] = get_cluster(name, cloud=entry).template
+    run("playbooks/resize.yml", name, checked, quiet=quiet, report=report)
+    return get_cluster(name, cloud=entry)
+
+
 def check(name: str, *, size: int | None = None, cloud: str | None = None, **options: Any) -> dict[str, Any]:
     """Checks the arguments of `provision`, and returns them as variables of a playbook.
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from jsonschema import Draft202012Validator, ValidationError
@@ -10,14 +12,26 @@ from jupyter_server.base.handlers import APIHandler
 from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError, authenticated
 
-from astrok8s import AstroK8sError, Cluster, ClusterNotFoundError, OptionError, get_cluster, list_clusters
+from astrok8s import (
+    Application,
+    AstroK8sError,
+    Cluster,
+    ClusterNotFoundError,
+    OptionError,
+    get_cluster,
+    granting,
+    list_clusters,
+)
+from astrok8s.granting import Grant
 from astrok8s.provisioning import check, preflight
 from jupyterlab_astrok8s.operations import Operation, Operations
-from jupyterlab_astrok8s.schema import cluster_schema
+from jupyterlab_astrok8s.schema import GRANT, SIZE, cluster_schema
 
 _LOOK_EVERY_S = 0.5
 # Proxies cut a stream that is silent for long; nginx after 60 s.
 _HEARTBEAT_S = 15
+# How long to wait for a history server that is on its way.
+_HISTORY_S = 30
 
 
 class Clusters:
@@ -54,13 +68,17 @@ class _Handler(APIHandler):
             raise HTTPError(404, f"There is no operation {identity}.")
         return found
 
+    async def cluster(self, name: str) -> Cluster:
+        """Returns a cluster, and raises, as `astrok8s.get_cluster` does."""
+        return await asyncio.to_thread(get_cluster, name, cloud=self.clusters.cloud)
+
     def declaration(self) -> tuple[str, dict[str, Any]]:
         """Returns the name of the cluster that the request declares, and the other arguments of `provision`.
 
         Raises:
             OptionError: The schema does not allow it.
         """
-        body = _body(self.request.body)
+        body = _body(self.request.body, cluster_schema())
         return body["name"], {"size": body.get("size"), "cloud": self.clusters.cloud, **body.get("options", {})}
 
     def refuse(self, status: int, fact: str, remedy: str) -> None:
@@ -123,11 +141,71 @@ class ClusterHandler(_Handler):
 
     @authenticated
     @authorized
+    async def patch(self, name: str) -> None:
+        """Gives a cluster another number of workers, and leaves all else as it is."""
+        size = _body(self.request.body, SIZE)["size"]
+        cluster = await self.cluster(name)
+        if self.is_free(cluster.name):
+            arguments = {"size": size, "cloud": cluster.cloud}
+            self.accept(self.operations.start("resize", cluster.name, arguments))
+
+    @authenticated
+    @authorized
     async def delete(self, name: str) -> None:
         """Takes a cluster away."""
-        cluster = await asyncio.to_thread(get_cluster, name, cloud=self.clusters.cloud)
+        cluster = await self.cluster(name)
         if self.is_free(cluster.name):
             self.accept(self.operations.start("destroy", cluster.name, {"cloud": self.clusters.cloud}))
+
+
+class GrantsHandler(_Handler):
+    """`/astrok8s/clusters/NAME/grants`."""
+
+    @authenticated
+    @authorized
+    async def get(self, name: str) -> None:
+        """Lists who has access to a cluster."""
+        cluster = await self.cluster(name)
+        found = await asyncio.to_thread(cluster.grants)
+        self.finish(json.dumps({"grants": [_tell_grant(grant) for grant in found]}))
+
+    @authenticated
+    @authorized
+    async def post(self, name: str) -> None:
+        """Gives a user access; the file of it lies where the server's files are."""
+        body = _body(self.request.body, GRANT)
+        granting.check(**body)
+        cluster = await self.cluster(name)
+        if self.is_free(cluster.name):
+            file = Path(self.settings["server_root_dir"]).expanduser() / granting.file_name(cluster.name, body["user"])
+            arguments = body | {"file": str(file), "cloud": cluster.cloud}
+            self.accept(self.operations.start("grant", cluster.name, arguments))
+
+
+class GrantHandler(_Handler):
+    """`/astrok8s/clusters/NAME/grants/USER`."""
+
+    @authenticated
+    @authorized
+    async def delete(self, name: str, user: str) -> None:
+        """Takes a user's access."""
+        granting.check(user)
+        cluster = await self.cluster(name)
+        if self.is_free(cluster.name):
+            arguments = {"user": user, "cloud": cluster.cloud}
+            self.accept(self.operations.start("revoke", cluster.name, arguments))
+
+
+class HistoryHandler(_Handler):
+    """`/astrok8s/clusters/NAME/history`."""
+
+    @authenticated
+    @authorized
+    async def get(self, name: str) -> None:
+        """Lists the sessions of all clusters of the project, those that are gone among them; this cluster is asked."""
+        cluster = await self.cluster(name)
+        found = await asyncio.to_thread(cluster.history, timeout_s=_HISTORY_S)
+        self.finish(json.dumps({"applications": [_tell_application(application) for application in found]}))
 
 
 class PreflightHandler(_Handler):
@@ -245,18 +323,18 @@ class EventsHandler(_Handler):
         self.write(f"event: {kind}\ndata: {json.dumps(data)}\n\n")
 
 
-def _body(content: bytes) -> dict[str, Any]:
-    """Returns what a cluster is declared as.
+def _body(content: bytes, schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what is asked for.
 
     Raises:
         OptionError: The schema does not allow it.
     """
-    remedy = "GET /astrok8s/options says what is allowed."
+    remedy = "See openapi.yaml; of a cluster GET /astrok8s/options says all."
     try:
         body: dict[str, Any] = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise OptionError("", f"The request is not JSON: {error}.", remedy=remedy) from error
-    wrong: ValidationError | None = next(Draft202012Validator(cluster_schema()).iter_errors(body), None)
+    wrong: ValidationError | None = next(Draft202012Validator(schema).iter_errors(body), None)
     if wrong is not None:
         where = ".".join(map(str, wrong.absolute_path)) or "The request"
         raise OptionError(where, f"{where}: {wrong.message}.", remedy=remedy)
@@ -267,6 +345,19 @@ def _tell(cluster: Cluster) -> dict[str, Any]:
     """Returns what the schema `Cluster` of openapi.yaml says."""
     told = {"name": cluster.name, "uuid": cluster.uuid, "size": cluster.size, "status": cluster.status}
     return told | {"nodes": cluster.nodes, "created": cluster.created.isoformat(), "cloud": cluster.cloud}
+
+
+def _tell_grant(grant: Grant) -> dict[str, Any]:
+    """Returns what the schema `Grant` of openapi.yaml says."""
+    until = grant.until.isoformat() if grant.until else None
+    return {"user": grant.user, "namespace": grant.namespace, "since": grant.since.isoformat(), "until": until}
+
+
+def _tell_application(application: Application) -> dict[str, Any]:
+    """Returns what the schema `Application` of openapi.yaml says."""
+    told = {"id": application.id, "name": application.name, "user": application.user}
+    ran = {"start": application.start.isoformat(), "seconds": application.duration.total_seconds()}
+    return told | ran | {"completed": application.completed}
 
 
 def _status(error: AstroK8sError) -> int:
@@ -280,6 +371,9 @@ _ID = r"(\d{8}T[-.\w]+)"
 HANDLERS = [
     ("clusters", ClustersHandler),
     (r"clusters/([^/]+)", ClusterHandler),
+    (r"clusters/([^/]+)/grants", GrantsHandler),
+    (r"clusters/([^/]+)/grants/([^/]+)", GrantHandler),
+    (r"clusters/([^/]+)/history", HistoryHandler),
     ("preflight", PreflightHandler),
     ("options", OptionsHandler),
     ("operations", OperationsHandler),

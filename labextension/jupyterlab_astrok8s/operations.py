@@ -20,6 +20,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
+Verb = Literal["provision", "resize", "destroy", "grant", "revoke"]
 State = Literal["running", "succeeded", "failed", "cancelled", "lost"]
 
 _CANCELLED = "cancelled"
@@ -82,6 +83,16 @@ class Operation:
             finally:
                 os.close(descriptor)
 
+    def go_on(self) -> str:
+        """Returns what to do where it was ended before its time."""
+        return {
+            "provision": "Make it again under the same name to finish it, or destroy it.",
+            "resize": "Resize it again to finish that.",
+            "destroy": "Destroy it again to finish that.",
+            "grant": "Grant it again.",
+            "revoke": "Revoke it again to finish that.",
+        }[self.request["verb"]]
+
     def is_cancelled(self) -> bool:
         """Whether somebody has asked for its end."""
         return (self.folder / _CANCELLED).exists()
@@ -116,11 +127,8 @@ class Operation:
         return datetime.fromtimestamp(written, UTC).isoformat(timespec="milliseconds")
 
     def _lost(self, told: Mapping[str, Any]) -> dict[str, str]:
-        remedy = {
-            "provision": "Make it again under the same name: what is there is kept, and finished.",
-            "destroy": "Destroy it again.",
-        }[told["verb"]]
-        return {"fact": f"The process that was to {told['verb']} {told['cluster']} was killed.", "remedy": remedy}
+        fact = f"The process that was to {told['verb']} was killed; {told['cluster']} was left as it was then."
+        return {"fact": fact, "remedy": self.go_on()}
 
 
 class Operations:
@@ -165,13 +173,13 @@ class Operations:
         shutil.rmtree(operation.folder)
         self._ended.pop(operation.id, None)
 
-    def start(self, verb: Literal["provision", "destroy"], cluster: str, arguments: Mapping[str, Any]) -> Operation:
+    def start(self, verb: Verb, cluster: str, arguments: Mapping[str, Any]) -> Operation:
         """Starts one.
 
         Args:
             verb: What is done to the cluster.
             cluster: Its name.
-            arguments: Those of the function of that name, beside the cluster's name.
+            arguments: Those of the function of that name, beside the cluster.
 
         Returns:
             The operation, which runs.

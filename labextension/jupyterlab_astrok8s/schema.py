@@ -10,6 +10,22 @@ from astrok8s.provisioning import offered_options
 # Ansible's types in the terms of JSON Schema; those that are missing (path, raw, …) are text.
 _TYPES = {"int": "integer", "float": "number", "bool": "boolean", "list": "array", "dict": "object"}
 
+GRANT = {
+    "type": "object",
+    "properties": {"user": {"type": "string", "minLength": 1}, "until": {"type": "string"}},
+    "required": ["user"],
+    "additionalProperties": False,
+}
+"""The body of `POST /astrok8s/clusters/NAME/grants`, as JSON Schema."""
+
+SIZE = {
+    "type": "object",
+    "properties": {"size": {"type": "integer", "minimum": 1}},
+    "required": ["size"],
+    "additionalProperties": False,
+}
+"""The body of `PATCH /astrok8s/clusters/NAME`, as JSON Schema."""
+
 
 def cluster_schema() -> dict[str, Any]:
     """Describes the body of `POST /astrok8s/clusters`.

@@ -7,8 +7,8 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from astrok8s import AstroK8sError, ProvisionError, provision
-from astrok8s.provisioning import destroy
+from astrok8s import AstroK8sError, ProvisionError, get_cluster, granting, provision
+from astrok8s.provisioning import destroy, resize
 from jupyterlab_astrok8s.operations import Operation
 
 
@@ -30,7 +30,7 @@ def main(folder: Path) -> None:
             print(error.output)
         _end(operation, "failed", error.fact, error.remedy)
     except KeyboardInterrupt:
-        _end(operation, "cancelled", f"{operation.request['cluster']} was left as it was then.", _go_on(operation))
+        _end(operation, "cancelled", f"{operation.request['cluster']} was left as it was then.", operation.go_on())
     except Exception as error:
         traceback.print_exc()
         _end(operation, "failed", f"{type(error).__name__}: {error}.", "This is an error of astrok8s; see the log.")
@@ -40,18 +40,19 @@ def main(folder: Path) -> None:
 
 def _do(operation: Operation) -> None:
     request = operation.request
-    function: Any = {"provision": provision, "destroy": destroy}[request["verb"]]
-    function(request["cluster"], **request["arguments"], report=lambda title: operation.write("step", title=title))
+    name, arguments = request["cluster"], dict(request["arguments"])
+    arguments["report"] = lambda title: operation.write("step", title=title)
+    if request["verb"] in ("grant", "revoke"):
+        cluster = get_cluster(name, cloud=arguments.pop("cloud"))
+        function: Any = {"grant": granting.grant, "revoke": granting.revoke}[request["verb"]]
+        function(cluster, **arguments)
+    else:
+        function = {"provision": provision, "resize": resize, "destroy": destroy}[request["verb"]]
+        function(name, **arguments)
 
 
 def _end(operation: Operation, state: str, fact: str, remedy: str) -> None:
     operation.write("end", state=state, error={"fact": fact, "remedy": remedy})
-
-
-def _go_on(operation: Operation) -> str:
-    if operation.request["verb"] == "destroy":
-        return "Destroy it again to finish that."
-    return "Make it again under the same name to finish it, or destroy it."
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@ import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
 import type { RJSFSchema } from '@rjsf/utils';
 import { Refusal } from './refusal';
-import type { ICluster, IOperation, IVerdict } from './types';
+import type { IApplication, ICluster, IGrant, IOperation, IVerdict } from './types';
 
 /** The routes of the server extension. */
 export class Api {
@@ -27,8 +27,34 @@ export class Api {
     return (await this.request('clusters', post(declaration))).json();
   }
 
+  /** Gives a cluster another number of workers, and leaves all else of it as it is. */
+  async resize(cluster: string, size: number): Promise<IOperation> {
+    const init = { method: 'PATCH', body: JSON.stringify({ size }) };
+    return (await this.request(`clusters/${encodeURIComponent(cluster)}`, init)).json();
+  }
+
   async destroy(cluster: string): Promise<IOperation> {
     return (await this.request(`clusters/${encodeURIComponent(cluster)}`, { method: 'DELETE' })).json();
+  }
+
+  async grants(cluster: string): Promise<IGrant[]> {
+    return (await (await this.request(`clusters/${encodeURIComponent(cluster)}/grants`)).json()).grants;
+  }
+
+  /** Gives a user access, until a time or for as long as it is used. */
+  async grant(cluster: string, user: string, until: string): Promise<IOperation> {
+    const body = { user, ...(until && { until }) };
+    return (await this.request(`clusters/${encodeURIComponent(cluster)}/grants`, post(body))).json();
+  }
+
+  async revoke(cluster: string, user: string): Promise<IOperation> {
+    const path = `clusters/${encodeURIComponent(cluster)}/grants/${encodeURIComponent(user)}`;
+    return (await this.request(path, { method: 'DELETE' })).json();
+  }
+
+  /** The sessions of all clusters; this one is asked. */
+  async history(cluster: string): Promise<IApplication[]> {
+    return (await (await this.request(`clusters/${encodeURIComponent(cluster)}/history`)).json()).applications;
   }
 
   async cancel(id: string): Promise<void> {

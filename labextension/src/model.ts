@@ -48,6 +48,12 @@ export class ClustersModel {
     return this.clusters || found.length ? found.sort((a, b) => a.name.localeCompare(b.name)) : null;
   }
 
+  /** The last operation of a kind on a cluster that has succeeded. */
+  succeeded(verb: IOperation['verb'], cluster: string): IOperation | undefined {
+    const found = [...this.operations.values()].filter(o => o.verb === verb && o.cluster === cluster);
+    return found.filter(o => o.state === 'succeeded').at(-1);
+  }
+
   /** Begins to look; again, at once, whenever the panel is shown. */
   start(): void {
     if (!this.isFollowing) {

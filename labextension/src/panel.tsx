@@ -33,11 +33,6 @@ export class ClustersPanel extends ReactWidget {
     super.dispose();
   }
 
-  /** Does something, and shows here what is wrong with that. */
-  act(action: () => Promise<unknown>): Promise<void> {
-    return this.model.act(action);
-  }
-
   protected override onAfterShow(): void {
     this.model.start();
   }
@@ -54,7 +49,7 @@ export class ClustersPanel extends ReactWidget {
     );
   }
 
-  private readonly model: ClustersModel;
+  readonly model: ClustersModel;
   private readonly actions: IActions;
 }
 

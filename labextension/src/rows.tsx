@@ -1,12 +1,27 @@
-import { Button, closeIcon, deleteIcon, fileIcon, refreshIcon, stopIcon, type LabIcon } from '@jupyterlab/ui-components';
+import {
+  Button,
+  closeIcon,
+  deleteIcon,
+  editIcon,
+  fileIcon,
+  historyIcon,
+  refreshIcon,
+  stopIcon,
+  userIcon,
+  type LabIcon
+} from '@jupyterlab/ui-components';
 import { useEffect, useState } from 'react';
 import { Alert } from './alert';
 import type { IRow } from './model';
-import type { IOperation } from './types';
+import type { ICluster, IOperation } from './types';
 import { age, condition, doing, elapsed, workers } from './words';
 
 /** What can be done from a row. */
 export interface IActions {
+  resize: (cluster: ICluster) => void;
+  /** Shows who has access. */
+  share: (cluster: ICluster) => void;
+  showHistory: (cluster: ICluster) => void;
   destroy: (name: string) => void;
   cancel: (operation: IOperation) => void;
   forget: (operation: IOperation) => void;
@@ -29,6 +44,13 @@ export function Row(props: { row: IRow; actions: IActions }): JSX.Element {
         {isRunning && <Action icon={stopIcon} title={`Cancel ${row.name}`} onClick={() => actions.cancel(operation)} />}
         {!isRunning && (operation || state?.kind === 'busy') && (
           <Action icon={refreshIcon} title={`Try ${row.name} again`} onClick={() => actions.again(row)} />
+        )}
+        {!isRunning && cluster && state!.kind === 'good' && (
+          <>
+            <Action icon={editIcon} title={`Resize ${row.name}`} onClick={() => actions.resize(cluster)} />
+            <Action icon={userIcon} title={`Access to ${row.name}`} onClick={() => actions.share(cluster)} />
+            <Action icon={historyIcon} title={`History of ${row.name}`} onClick={() => actions.showHistory(cluster)} />
+          </>
         )}
         {!isRunning && cluster && (
           <Action icon={deleteIcon} title={`Destroy ${row.name}`} onClick={() => actions.destroy(row.name)} />

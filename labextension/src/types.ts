@@ -19,7 +19,7 @@ export interface IStep {
 
 export interface IOperation {
   id: string;
-  verb: 'provision' | 'destroy';
+  verb: 'provision' | 'resize' | 'destroy' | 'grant' | 'revoke';
   cluster: string;
   arguments: Record<string, unknown>;
   started: string;
@@ -27,6 +27,22 @@ export interface IOperation {
   state: 'running' | 'succeeded' | 'failed' | 'cancelled' | 'lost';
   steps: IStep[];
   error: IError | null;
+}
+
+export interface IGrant {
+  user: string;
+  since: string;
+  until: string | null;
+}
+
+/** A session, as Spark's history knows it. */
+export interface IApplication {
+  id: string;
+  name: string;
+  user: string;
+  start: string;
+  seconds: number;
+  completed: boolean;
 }
 
 export interface IVerdict {

@@ -37,14 +37,30 @@ export function condition(status: string): { kind: 'good' | 'busy' | 'bad'; text
 
 /** What an operation does, or did not do. */
 export function doing(operation: IOperation, cluster: ICluster | undefined): string {
-  const provision = cluster ? ['Changing', 'change'] : ['Creating', 'create'];
-  const [now, then] = operation.verb === 'destroy' ? ['Destroying', 'destroy'] : provision;
+  const user = operation.arguments.user;
+  const words: Record<string, [string, string]> = {
+    provision: cluster ? ['Changing', 'change'] : ['Creating', 'create'],
+    resize: [`Resizing to ${operation.arguments.size}`, `resize to ${operation.arguments.size}`],
+    destroy: ['Destroying', 'destroy'],
+    grant: [`Giving ${user} access`, `give ${user} access`],
+    revoke: [`Taking the access of ${user}`, `take the access of ${user}`]
+  };
+  const [now, then] = words[operation.verb]!;
   switch (operation.state) {
     case 'running':
-      return now!;
+      return now;
     case 'cancelled':
       return `Cancelled: ${then}`;
     default:
       return `Failed to ${then}`;
   }
+}
+
+/** How long it took, in the largest two units. */
+export function lasted(seconds: number): string {
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 1) {
+    return `${Math.round(seconds)} s`;
+  }
+  return minutes < 60 ? `${minutes} min ${Math.round(seconds % 60)} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { IOperation } from '../src/types';
-import { age, condition, doing, elapsed, workers } from '../src/words';
+import { age, condition, doing, elapsed, lasted, workers } from '../src/words';
 
 const NOW = Date.parse('2026-01-01T12:00:00Z');
 const before = (seconds: number) => new Date(NOW - seconds * 1000).toISOString();
@@ -40,8 +40,17 @@ test.each([
   ['provision', 'running', false, 'Creating'],
   ['provision', 'running', true, 'Changing'],
   ['provision', 'lost', false, 'Failed to create'],
-  ['destroy', 'cancelled', true, 'Cancelled: destroy']
+  ['destroy', 'cancelled', true, 'Cancelled: destroy'],
+  ['grant', 'running', true, 'Giving maria access']
 ] as const)('%s that is %s', (verb, state, isThere, text) => {
   const cluster = { name: 'one', size: 1, status: 'CREATE_COMPLETE', created: before(0) };
-  expect(doing({ verb, state } as IOperation, isThere ? cluster : undefined)).toBe(text);
+  expect(doing({ verb, state, arguments: { user: 'maria' } } as unknown as IOperation, isThere ? cluster : undefined)).toBe(text);
+});
+
+test.each([
+  [59.6, '60 s'],
+  [61, '1 min 1 s'],
+  [3700, '1 h 1 min']
+])('%d seconds are %s', (seconds, text) => {
+  expect(lasted(seconds)).toBe(text);
 });

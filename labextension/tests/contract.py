@@ -9,7 +9,10 @@ from jsonschema import Draft202012Validator
 OPENAPI = yaml.safe_load((files("jupyterlab_astrok8s") / "openapi.yaml").read_text(encoding="utf-8"))
 
 ROUTES = [
-    (path, verb) for path, verbs in OPENAPI["paths"].items() for verb in verbs if verb in ("get", "post", "delete")
+    (path, verb)
+    for path, verbs in OPENAPI["paths"].items()
+    for verb in verbs
+    if verb in ("get", "post", "patch", "delete")
 ]
 
 

@@ -22,7 +22,8 @@ def refusal(error: pytest.ExceptionInfo[HTTPClientError]) -> tuple[int, dict[str
 
 def test_the_openapi_file_names_every_route() -> None:
     named = {
-        (path.removeprefix("/astrok8s/").replace("{id}", ID).replace("{name}", "one"), verb) for path, verb in ROUTES
+        (path.removeprefix("/astrok8s/").replace("{id}", ID).replace("{name}", "one").replace("{user}", "one"), verb)
+        for path, verb in ROUTES
     }
     served = {
         (route.replace(r"(\d{8}T[-.\w]+)", ID).replace("([^/]+)", "one"), verb)
@@ -38,9 +39,9 @@ def test_the_openapi_file_names_every_route() -> None:
 async def test_every_route_refuses_without_a_token(
     path: str, verb: str, http_server_client: Any, jp_base_url: str
 ) -> None:
-    url = jp_base_url.rstrip("/") + path.replace("{id}", ID).replace("{name}", "one")
+    url = jp_base_url.rstrip("/") + path.replace("{id}", ID).replace("{name}", "one").replace("{user}", "eve")
     with pytest.raises(HTTPClientError) as caught:
-        await http_server_client.fetch(url, method=verb.upper(), body="{}" if verb == "post" else None)
+        await http_server_client.fetch(url, method=verb.upper(), body="{}" if verb in ("post", "patch") else None)
     assert refusal(caught)[0] == 403
 
 
@@ -69,7 +70,7 @@ async def test_a_cookie_needs_the_xsrf_token(jp_serverapp: Any, http_server_clie
         400,
         {
             "fact": "The request: 'name' is a required property.",
-            "remedy": "GET /astrok8s/options says what is allowed.",
+            "remedy": "See openapi.yaml; of a cluster GET /astrok8s/options says all.",
         },
     )
 
@@ -104,6 +105,23 @@ async def test_a_declaration_that_does_not_fit_is_refused(body: str, fact: str, 
     status, answer = refusal(caught)
     assert (status, fact in answer["fact"]) == (400, True), answer
     assert json.loads((await jp_fetch("astrok8s", "operations")).body) == {"operations": []}
+
+
+WRONG_GRANTS = [
+    ("{}", "'user' is a required property"),
+    ('{"user": "' + "x" * 300 + '"}', "user"),
+    ('{"user": "maria", "until": "2001-01-01"}', "2001"),
+    ('{"user": "maria", "until": "soon"}', "soon"),
+    ('{"user": "maria", "file": "/etc/passwd"}', "'file' was unexpected"),
+]
+
+
+@pytest.mark.parametrize(("body", "fact"), WRONG_GRANTS, ids=lambda text: text[:40])
+async def test_a_grant_that_cannot_be_is_refused_before_the_cloud_is_asked(body: str, fact: str, jp_fetch: Any) -> None:
+    with pytest.raises(HTTPClientError) as caught:
+        await jp_fetch("astrok8s", "clusters", "one", "grants", method="POST", body=body)
+    status, answer = refusal(caught)
+    assert (status, fact in answer["fact"]) == (400, True), answer
 
 
 async def test_what_is_not_there_is_told(jp_fetch: Any) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -128,7 +129,43 @@ def test_a_process_that_is_killed_is_told(jupyter: Jupyter) -> None:
     os.kill(worker(jupyter, made["id"]), signal.SIGKILL)
     told = end(jupyter, made["id"])
     assert told["state"] == "lost"
-    assert told["error"]["fact"] == "The process that was to provision three was killed."
+    assert told["error"]["fact"] == "The process that was to provision was killed; three was left as it was then."
+
+
+def test_access_is_given_listed_and_taken(jupyter: Jupyter) -> None:
+    path = "/astrok8s/clusters/one/grants"
+    granted = jupyter.ask("POST", path, json={"user": "maria"})
+    assert granted.status_code == 202, granted.text
+    told = end(jupyter, granted.json()["id"])
+    assert told["state"] == "succeeded", told
+    assert Path(told["arguments"]["file"]) == jupyter.box.folder / "jupyter" / "one-maria.kubeconfig"
+    listed = jupyter.get(path).json()["grants"]
+    assert [(grant["user"], grant["namespace"], grant["until"]) for grant in listed] == [("maria", "user-maria", None)]
+    # The token is in the file, and nowhere in what the operation tells.
+    (token,) = re.findall(r"token: (\S+)", Path(told["arguments"]["file"]).read_text())
+    assert token not in json.dumps(told) + jupyter.get(f"/astrok8s/operations/{told['id']}/log").text
+    told = end(jupyter, jupyter.ask("DELETE", f"{path}/maria").json()["id"])
+    assert told["state"] == "succeeded", told
+    assert jupyter.get(path).json() == {"grants": []}
+
+
+def test_the_history_is_told(jupyter: Jupyter) -> None:
+    answer = jupyter.get("/astrok8s/clusters/one/history")
+    assert answer.status_code == 200, answer.text
+    assert "astrok8s connect" in {application["name"] for application in answer.json()["applications"]}
+
+
+def test_a_resize_keeps_what_the_cluster_was_declared_with(jupyter: Jupyter) -> None:
+    declared = post(jupyter, name="one", size=2, options={"spark_connect_idle_minutes": 7})
+    assert end(jupyter, declared["id"])["state"] == "succeeded"
+    resized = jupyter.ask("PATCH", "/astrok8s/clusters/one", json={"size": 1})
+    assert resized.status_code == 202, resized.text
+    told = end(jupyter, resized.json()["id"])
+    assert told["state"] == "succeeded", told
+    assert clusters(jupyter)["one"] == (1, "UPDATE_COMPLETE")
+    minutes = "jsonpath={.spec.template.spec.containers[0].env[?(@.name=='IDLE_MINUTES')].value}"
+    server = ("--namespace=spark", "deployment/spark-connect")
+    assert jupyter.box.kubectl("one", "get", *server, f"--output={minutes}").stdout == "7"
 
 
 def test_clusters_are_taken_away(jupyter: Jupyter) -> None:

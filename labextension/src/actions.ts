@@ -1,0 +1,81 @@
+import { Dialog, InputDialog, showDialog } from '@jupyterlab/apputils';
+import type { ReactWidget } from '@jupyterlab/ui-components';
+import { AccessView } from './access';
+import type { Api } from './api';
+import { HistoryView } from './history';
+import { LogView } from './log';
+import type { ClustersModel, IRow } from './model';
+import type { IActions } from './rows';
+import type { ICluster } from './types';
+
+/**
+ * What rows of the panel do.
+ *
+ * @param open - shows something in a tab of the main area.
+ */
+export function actions(api: Api, model: ClustersModel, open: (content: ReactWidget) => void): IActions {
+  return {
+    resize: cluster => void model.act(() => resize(api, cluster)),
+    share: cluster => open(new AccessView(model, cluster.name)),
+    showHistory: cluster => open(new HistoryView(api, cluster.name)),
+    destroy: name => void model.act(() => destroy(api, name)),
+    cancel: operation => void model.act(() => api.cancel(operation.id)),
+    forget: operation => void model.act(() => api.forget(operation.id)),
+    again: row => void model.act(() => again(api, row)),
+    showLog: operation => open(new LogView(api, operation))
+  };
+}
+
+async function resize(api: Api, cluster: ICluster): Promise<void> {
+  const answer = await InputDialog.getNumber({
+    title: `Resize ${cluster.name}`,
+    label: 'Workers. Fewer ones are drained first; what runs there starts again elsewhere.',
+    value: cluster.size,
+    okLabel: 'Resize'
+  });
+  if (answer.button.accept && answer.value !== null && answer.value !== cluster.size) {
+    await api.resize(cluster.name, answer.value);
+  }
+}
+
+async function destroy(api: Api, name: string): Promise<void> {
+  const answer = await showDialog({
+    title: `Destroy ${name}?`,
+    body: 'The cluster goes with all that runs on it. Buckets and the history of its sessions stay.',
+    buttons: [Dialog.cancelButton(), Dialog.warnButton({ label: 'Destroy' })],
+    defaultButton: 0
+  });
+  if (answer.button.accept) {
+    await api.destroy(name);
+  }
+}
+
+/** Does again what did not come to its end. */
+async function again(api: Api, { name, operation }: IRow): Promise<void> {
+  const said = operation?.arguments ?? {};
+  switch (operation?.verb) {
+    case 'destroy':
+      await api.destroy(name);
+      break;
+    case 'resize':
+      await api.resize(name, Number(said.size));
+      break;
+    case 'grant':
+      await api.grant(name, String(said.user), String(said.until ?? ''));
+      break;
+    case 'revoke':
+      await api.revoke(name, String(said.user));
+      break;
+    default:
+      await api.declare(declaration(name, said));
+  }
+  if (operation) {
+    await api.forget(operation.id);
+  }
+}
+
+/** What was declared, from the arguments of the operation that was to make it. */
+function declaration(name: string, said: Record<string, unknown>): object {
+  const { size, cloud: _cloud, ...options } = said;
+  return { name, ...(size ? { size } : {}), options };
+}
