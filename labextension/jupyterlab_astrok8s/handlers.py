@@ -24,6 +24,7 @@ from astrok8s import (
 )
 from astrok8s.granting import Grant
 from astrok8s.provisioning import check, preflight
+from jupyterlab_astrok8s.bundles import BundlesError, read_bundles
 from jupyterlab_astrok8s.operations import Operation, Operations
 from jupyterlab_astrok8s.schema import GRANT, SIZE, cluster_schema
 
@@ -57,9 +58,10 @@ class _Handler(APIHandler):
     # A panel that looks from time to time is no use of the server: one that nobody uses is to be culled.
     _track_activity = False
 
-    def initialize(self, clusters: Clusters, operations: Operations) -> None:
+    def initialize(self, clusters: Clusters, operations: Operations, bundles: Path | None) -> None:
         self.clusters = clusters
         self.operations = operations
+        self.bundles = bundles
 
     def operation(self, identity: str) -> Operation:
         """Returns an operation by its identity; else the answer is 404."""
@@ -230,6 +232,16 @@ class OptionsHandler(_Handler):
         self.finish(json.dumps(cluster_schema()))
 
 
+class BundlesHandler(_Handler):
+    """`/astrok8s/bundles`."""
+
+    @authenticated
+    @authorized
+    async def get(self) -> None:
+        """Tells what a session can be attached with."""
+        self.finish(json.dumps({"cloud": self.clusters.cloud, "bundles": read_bundles(self.bundles)}))
+
+
 class OperationsHandler(_Handler):
     """`/astrok8s/operations`."""
 
@@ -363,6 +375,8 @@ def _tell_application(application: Application) -> dict[str, Any]:
 def _status(error: AstroK8sError) -> int:
     if isinstance(error, OptionError):
         return 400
+    if isinstance(error, BundlesError):
+        return 500
     return 404 if isinstance(error, ClusterNotFoundError) else 502
 
 
@@ -376,6 +390,7 @@ HANDLERS = [
     (r"clusters/([^/]+)/history", HistoryHandler),
     ("preflight", PreflightHandler),
     ("options", OptionsHandler),
+    ("bundles", BundlesHandler),
     ("operations", OperationsHandler),
     (f"operations/{_ID}", OperationHandler),
     (f"operations/{_ID}/cancel", CancelHandler),

@@ -75,7 +75,7 @@ class Operation:
         process = next((event["process"] for event in self._events() if event["kind"] == "begin"), None)
         if process is None:
             return
-        with suppress(ProcessLookupError):
+        with suppress(OSError):  # it has ended; the kernel has several words for what its number means since
             descriptor = os.pidfd_open(process)
             try:
                 if self._is_alive():  # then it is still this process that the descriptor means

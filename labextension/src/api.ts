@@ -2,7 +2,7 @@ import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
 import type { RJSFSchema } from '@rjsf/utils';
 import { Refusal } from './refusal';
-import type { IApplication, ICluster, IGrant, IOperation, IVerdict } from './types';
+import type { IApplication, IBundles, ICluster, IGrant, IOperation, IVerdict } from './types';
 
 /** The routes of the server extension. */
 export class Api {
@@ -15,6 +15,11 @@ export class Api {
   /** The JSON Schema of a declaration. */
   async options(): Promise<RJSFSchema> {
     return (await this.request('options')).json();
+  }
+
+  /** What a session can be attached with. */
+  async bundles(): Promise<IBundles> {
+    return (await this.request('bundles')).json();
   }
 
   /** Whether the cloud can make what is declared. */

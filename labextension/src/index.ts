@@ -1,8 +1,9 @@
-import { ILayoutRestorer, type JupyterFrontEnd, type JupyterFrontEndPlugin } from '@jupyterlab/application';
+import { ILabShell, ILayoutRestorer, type JupyterFrontEnd, type JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { ICommandPalette, MainAreaWidget } from '@jupyterlab/apputils';
 import type { ReactWidget } from '@jupyterlab/ui-components';
 import { actions } from './actions';
 import { Api } from './api';
+import { attach } from './attach/plugin';
 import { ClusterForm } from './form';
 import { clusterIcon } from './icon';
 import { ClustersPanel } from './panel';
@@ -11,13 +12,18 @@ const plugin: JupyterFrontEndPlugin<void> = {
   id: 'jupyterlab-astrok8s:panel',
   description: "The user's clusters in the left panel.",
   autoStart: true,
-  optional: [ILayoutRestorer, ICommandPalette],
-  activate: (app: JupyterFrontEnd, restorer: ILayoutRestorer | null, palette: ICommandPalette | null) => {
+  optional: [ILabShell, ILayoutRestorer, ICommandPalette],
+  activate: (
+    app: JupyterFrontEnd,
+    lab: ILabShell | null,
+    restorer: ILayoutRestorer | null,
+    palette: ICommandPalette | null
+  ) => {
     const api = new Api(app.serviceManager.serverSettings);
     const open = (content: ReactWidget) => {
       const widget = new MainAreaWidget({ content });
       widget.id = `astrok8s-${++opened}`;
-      app.shell.add(widget, 'main');
+      app.shell.add(widget, lab ? 'main' : 'right'); // the main area of Notebook has the notebook, and room for it alone
       app.shell.activateById(widget.id);
       return widget;
     };
@@ -50,4 +56,4 @@ const plugin: JupyterFrontEndPlugin<void> = {
 
 let opened = 0;
 
-export default plugin;
+export default [plugin, attach];

@@ -50,6 +50,21 @@ export interface IVerdict {
   wrong: Record<string, string>;
 }
 
+export interface IBundle {
+  name: string;
+  description: string;
+  /** Patterns of names. */
+  clusters: string[];
+  modes: ('connect' | 'client')[];
+  conf: Record<string, string>;
+}
+
+/** What a session can be attached with. */
+export interface IBundles {
+  cloud: string | null;
+  bundles: IBundle[];
+}
+
 /** What the stream tells: it begins (again) with all operations, and goes on with what changes. */
 export type StreamEvent =
   | { kind: 'begin' }

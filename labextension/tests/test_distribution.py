@@ -25,4 +25,5 @@ def test_a_wheel_carries_what_was_built_once_and_needs_no_node(tmp_path: Path) -
     (entry,) = [name for name in names if "/remoteEntry." in name]
     assert "/data/share/jupyter/labextensions/jupyterlab-astrok8s/static/" in entry
     assert [name for name in names if name.endswith(("openapi.yaml", "jupyterlab_astrok8s.json", "install.json"))]
+    assert [name for name in names if name.endswith("/schemas/jupyterlab-astrok8s/attach.json")]  # places the button
     assert not [name for name in names if name.endswith((".ts", ".tsx"))]

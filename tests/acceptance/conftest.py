@@ -1,5 +1,6 @@
 """What the files of acceptance tests share."""
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,11 @@ from typing import Any
 import pytest
 from accesses import BEN, MARIA, grant
 from boxes import FQRN, Box
+from browser import open_page
+from jupyter import Jupyter
+from playwright.sync_api import Page
+
+NOTIFICATION = "@jupyterlab/apputils-extension/notification.jupyterlab-settings"
 
 
 @pytest.fixture(scope="module")
@@ -41,3 +47,23 @@ def maria(box: Box) -> Path:
 def ben(box: Box) -> Path:
     """Another user's."""
     return grant(box, BEN)
+
+
+@pytest.fixture(scope="module")
+def jupyter(box: Box) -> Iterator[Jupyter]:
+    """A Jupyter server for one file."""
+    # Else JupyterLab asks the user about news, and the network about updates.
+    settings = box.folder / "jupyter" / "settings" / NOTIFICATION
+    settings.parent.mkdir(parents=True)
+    settings.write_text(json.dumps({"fetchNews": "false", "checkForUpdates": False}))
+    jupyter = Jupyter(box)
+    jupyter.start()
+    yield jupyter
+    jupyter.stop()
+
+
+@pytest.fixture
+def page(jupyter: Jupyter) -> Iterator[Page]:
+    """A page of JupyterLab with nothing open."""
+    with open_page(jupyter) as page:
+        yield page

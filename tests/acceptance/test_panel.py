@@ -1,68 +1,11 @@
-"""The panel in a browser, with a cloud: Debian's chromium, driven by Playwright. Pictures go to ASTROK8S_SHOTS."""
+"""The panel in a browser, with a cloud."""
 
-import json
-import os
 import re
-import shutil
 import stat
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
-import pytest
-from boxes import ROOT, Box
+from browser import MINUTES_MS, problems, ready, shoot
 from jupyter import Jupyter
-from playwright.sync_api import Locator, Page, Route, expect, sync_playwright
-
-AXE = ROOT / "labextension" / "node_modules" / "axe-core" / "axe.min.js"
-NOTIFICATION = "@jupyterlab/apputils-extension/notification.jupyterlab-settings"
-MINUTES_MS = 180_000
-expect.set_options(timeout=30_000)
-
-
-@pytest.fixture(scope="module")
-def jupyter(box: Box) -> Iterator[Jupyter]:
-    # Else JupyterLab asks the user about news, and the network about updates.
-    settings = box.folder / "jupyter" / "settings" / NOTIFICATION
-    settings.parent.mkdir(parents=True)
-    settings.write_text(json.dumps({"fetchNews": "false", "checkForUpdates": False}))
-    jupyter = Jupyter(box)
-    jupyter.start()
-    yield jupyter
-    jupyter.stop()
-
-
-@pytest.fixture
-def page(jupyter: Jupyter) -> Iterator[Page]:
-    """A page of JupyterLab with nothing open, which asks nobody but its server, and has no error of ours."""
-    elsewhere: list[str] = []
-    errors: list[str] = []
-
-    def only_the_server(route: Route) -> None:
-        if route.request.url.startswith(f"http://127.0.0.1:{jupyter.port}/"):
-            route.continue_()
-        else:
-            elsewhere.append(route.request.url)
-            route.abort()
-
-    with sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=arguments)
-        page = browser.new_page(viewport={"width": 1100, "height": 720})
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.route("**/*", only_the_server)
-        page.goto(f"http://127.0.0.1:{jupyter.port}/lab?token={jupyter.token}&reset")
-        ready(page)
-        expect(page.locator(".jp-Launcher")).to_be_visible()  # which takes the focus when it comes
-        yield page
-        browser.close()
-    assert elsewhere == []
-    # JupyterLab itself says so while its server is away.
-    assert [error for error in errors if "Failed to fetch" not in error] == []
-
-
-def ready(page: Page) -> None:
-    page.wait_for_selector("#jupyterlab-splash", state="detached", timeout=MINUTES_MS)
+from playwright.sync_api import Locator, Page, expect
 
 
 def panel_of(page: Page) -> Locator:
@@ -77,20 +20,6 @@ def panel_of(page: Page) -> Locator:
 
 def row(panel: Locator, name: str) -> Locator:
     return panel.get_by_role("listitem", name=name)
-
-
-def shoot(page: Page, name: str) -> None:
-    folder = os.environ.get("ASTROK8S_SHOTS")
-    if folder:
-        page.screenshot(path=str(Path(folder) / f"{name}.png"))
-
-
-def problems(page: Page, selector: str) -> list[str]:
-    """Returns what axe finds that is serious."""
-    page.add_script_tag(path=str(AXE))
-    found: dict[str, Any] = page.evaluate(f"axe.run({selector!r})")
-    serious = (entry for entry in found["violations"] if entry["impact"] in ("serious", "critical"))
-    return [f"{entry['id']}: {entry['help']}: {entry['nodes'][0]['html']}" for entry in serious]
 
 
 def fill(page: Page, name: str, workers: str) -> None:
@@ -199,6 +128,18 @@ def test_it_fits_a_narrow_window(page: Page) -> None:
         "(({scrollWidth, clientWidth}) => ({scrollWidth, clientWidth}))(document.querySelector('.astrok8s-panel'))"
     )
     assert widths["scrollWidth"] <= widths["clientWidth"]
+
+
+def test_notebook_has_it_too(page: Page, jupyter: Jupyter) -> None:
+    page.goto(f"http://127.0.0.1:{jupyter.port}/tree")
+    page.get_by_role("menuitem", name="View", exact=True).click()
+    page.get_by_role("menuitem", name="Show Clusters").click()
+    panel = page.locator("#astrok8s-clusters")
+    expect(row(panel, "stars").get_by_text("Ready")).to_be_visible()
+    panel.get_by_role("button", name="New cluster").click()
+    fill(page, "other", "1")
+    expect(page.get_by_text("The cloud can make it: 2 of ")).to_be_visible()
+    shoot(page, "notebook")
 
 
 def test_an_idle_panel_asks_once_in_ten_seconds(page: Page) -> None:
