@@ -140,8 +140,8 @@ def list_clusters(cloud: str | None = None) -> list[Cluster]:
     """
     name = cloud_name(cloud)
     with magnum_of(name) as magnum:
-        bodies = [magnum.details(body["uuid"]) for body in magnum.clusters()]
-    return sorted((Cluster.from_magnum(body, name) for body in bodies if body), key=lambda cluster: cluster.name)
+        bodies = magnum.all_details()
+    return sorted((Cluster.from_magnum(body, name) for body in bodies), key=lambda cluster: cluster.name)
 
 
 def get_cluster(name: str, *, cloud: str | None = None) -> Cluster:

@@ -125,7 +125,7 @@ def resize(
     """
     checked = check(name, size=size, cloud=cloud)
     entry = checked["cloud_name"]
-    checked["magnum_cluster_template"] = get_cluster(name, cloud=entry).template
+    get_cluster(name, cloud=entry)  # says what there is where there is no such cluster
     run("playbooks/resize.yml", name, checked, quiet=quiet, report=report)
     return get_cluster(name, cloud=entry)
 

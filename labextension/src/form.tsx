@@ -22,9 +22,16 @@ const TEMPLATES = {
 
 /** Asks what a new cluster is to be like, in a tab of the main area. */
 export class ClusterForm extends ReactWidget {
+  /**
+   * @param api - the server's routes.
+   * @param schema - what can be said about a cluster.
+   * @param initial - what is filled in already.
+   * @param onDone - called when it was declared, or is not to be.
+   */
   constructor(
     private readonly api: Api,
     private readonly schema: RJSFSchema,
+    private readonly initial: ReadonlyJSONObject,
     private readonly onDone: () => void
   ) {
     super();
@@ -38,12 +45,19 @@ export class ClusterForm extends ReactWidget {
   }
 
   protected override render(): JSX.Element {
-    return <Form api={this.api} schema={this.schema} onDone={this.onDone} />;
+    return <Form api={this.api} schema={this.schema} initial={this.initial} onDone={this.onDone} />;
   }
 }
 
-function Form(props: { api: Api; schema: RJSFSchema; onDone: () => void }): JSX.Element {
-  const [values, setValues] = useState<ReadonlyJSONObject>({});
+interface IFormProps {
+  api: Api;
+  schema: RJSFSchema;
+  initial: ReadonlyJSONObject;
+  onDone: () => void;
+}
+
+function Form(props: IFormProps): JSX.Element {
+  const [values, setValues] = useState(props.initial);
   const [error, setError] = useState<IError | null>(null);
   const [isBusy, setBusy] = useState(false);
   const end = useRef<HTMLDivElement>(null);
@@ -89,13 +103,12 @@ function Form(props: { api: Api; schema: RJSFSchema; onDone: () => void }): JSX.
 /** What the cloud says to what is declared, as soon as nobody types. */
 function Verdict(props: { api: Api; values: ReadonlyJSONObject }): JSX.Element {
   const [verdict, setVerdict] = useState<IVerdict | IError | null>(null);
-  const latest = useRef<AbortController>();
   useEffect(() => {
     setVerdict(null);
     if (!props.values.name) {
       return;
     }
-    const over = (latest.current = new AbortController());
+    const over = new AbortController();
     const timer = setTimeout(() => {
       props.api.preflight(props.values, over.signal).then(
         found => over.signal.aborted || setVerdict(found),

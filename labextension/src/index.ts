@@ -27,8 +27,8 @@ const plugin: JupyterFrontEndPlugin<void> = {
       app.shell.activateById(widget.id);
       return widget;
     };
-    const create = () => app.commands.execute('astrok8s:create');
-    const panel = new ClustersPanel(api, () => void create(), model => actions(api, model, open));
+    const create = (name?: string) => void app.commands.execute('astrok8s:create', name ? { name } : {});
+    const panel = new ClustersPanel(api, () => create(), model => actions(api, model, open, create));
     app.shell.add(panel, 'left', { rank: 300, type: 'Clusters' });
     restorer?.add(panel, panel.id);
     app.commands.addCommand('astrok8s:show', {
@@ -39,11 +39,11 @@ const plugin: JupyterFrontEndPlugin<void> = {
     app.commands.addCommand('astrok8s:create', {
       label: 'New Cluster',
       icon: clusterIcon,
-      execute: () =>
+      execute: args =>
         panel.model.act(async () => {
           const schema = await api.options();
           const widget = open(
-            new ClusterForm(api, schema, () => {
+            new ClusterForm(api, schema, args.name ? { name: String(args.name) } : {}, () => {
               widget.dispose();
               app.shell.activateById(panel.id);
             })

@@ -26,7 +26,9 @@ export interface IActions {
   cancel: (operation: IOperation) => void;
   forget: (operation: IOperation) => void;
   /** Does again what did not come to its end. */
-  again: (row: IRow) => void;
+  again: (operation: IOperation) => void;
+  /** Asks what a cluster is to be like that is made, and nobody here knows as what. */
+  declare: (name: string) => void;
   showLog: (operation: IOperation) => void;
 }
 
@@ -42,8 +44,11 @@ export function Row(props: { row: IRow; actions: IActions }): JSX.Element {
       <span className="astrok8s-name">{row.name}</span>
       <span className="astrok8s-actions">
         {isRunning && <Action icon={stopIcon} title={`Cancel ${row.name}`} onClick={() => actions.cancel(operation)} />}
-        {!isRunning && (operation || state?.kind === 'busy') && (
-          <Action icon={refreshIcon} title={`Try ${row.name} again`} onClick={() => actions.again(row)} />
+        {!isRunning && operation && (
+          <Action icon={refreshIcon} title={`Try ${row.name} again`} onClick={() => actions.again(operation)} />
+        )}
+        {!operation && cluster?.status === 'CREATE_IN_PROGRESS' && (
+          <Action icon={editIcon} title={`Declare ${row.name}, to finish it`} onClick={() => actions.declare(row.name)} />
         )}
         {!isRunning && cluster && state!.kind === 'good' && (
           <>

@@ -77,10 +77,10 @@ async def test_a_cookie_needs_the_xsrf_token(jp_serverapp: Any, http_server_clie
 
 async def test_another_origin_is_refused(jp_serverapp: Any, http_server_client: Any, jp_base_url: str) -> None:
     cookie, xsrf = await cookies_of(jp_serverapp, http_server_client, jp_base_url)
-    headers = {"Cookie": cookie, "X-XSRFToken": xsrf, "Origin": "http://elsewhere.example", "Host": "here.example"}
+    headers = {"Cookie": cookie, "X-XSRFToken": xsrf, "Origin": "http://elsewhere.example"}
     with pytest.raises(HTTPClientError) as caught:
         await http_server_client.fetch(jp_base_url + "astrok8s/operations", headers=headers)
-    assert caught.value.code in (403, 404)
+    assert caught.value.code == 404  # Jupyter's own word for it
 
 
 WRONG = [
@@ -152,6 +152,6 @@ async def test_the_options_are_a_schema(jp_fetch: Any) -> None:
     Draft202012Validator(schema).validate(declared)
 
 
-def test_the_openapi_file_holds_examples_of_itself() -> None:
+def test_the_schemas_of_the_openapi_file_are_schemas() -> None:
     for schema in OPENAPI["components"]["schemas"].values():
         Draft202012Validator.check_schema(schema)

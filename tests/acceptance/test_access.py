@@ -75,7 +75,7 @@ WRONG = {
     "past": (["grant", "one", "eve", "--until", "2020-01-01"], "An access cannot end 2020-01-01."),
     "no time": (["grant", "one", "eve", "--until", "tomorrow"], "'tomorrow' is no time."),
     "no folder": (["grant", "one", "eve", "--output", "/none/eve"], "There is no folder /none."),
-    "no pods": (["grant", "one", "eve", "-o", "user_access_pods=0"], "A user cannot have 0 pods"),
+    "no pods": (["grant", "one", "eve", "-o", "user_access_pods=0"], "user_access_pods cannot be 0: it is at least 1."),
     "no option": (["grant", "one", "eve", "-o", "user_access_pod=1"], "Did you mean user_access_pods?"),
     "no cluster": (["grant", "two", "eve"], "has no cluster two; it has: one."),
 }

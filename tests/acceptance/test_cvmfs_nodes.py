@@ -82,9 +82,14 @@ def test_eight_readers_on_every_worker_see_the_same(box: Box, tmp_path: Path) ->
 
 
 def test_a_new_worker_has_it_before_the_playbook_ends(box: Box, repository: dict[str, Any]) -> None:
-    assert declare(box, repository, size=3).returncode == 0
-    status = box.kubectl("one", "get", "daemonset", "cvmfs", "--namespace=cvmfs", "--output=json").stdout
-    assert json.loads(status)["status"]["numberReady"] == 3
+    assert declare(box, repository, size=2).returncode == 0
+    for playbook, size in (("playbooks/resize.yml", 3), ("playbooks/resize.yml", 2), ("site.yml", 3)):
+        repositories = {} if playbook != "site.yml" else {"cvmfs_repositories": [repository]}
+        run = box.playbook(playbook, clusters=["one"], size=size, **repositories)
+        assert run.returncode == 0, run.stdout
+        names = box.kubectl("one", "get", "pods", *CLIENTS, "--output=name").stdout.split()
+        status = box.kubectl("one", "get", "daemonset", "cvmfs", "--namespace=cvmfs", "--output=json").stdout
+        assert json.loads(status)["status"]["numberReady"] >= size, names
 
 
 def test_a_client_that_is_killed_comes_back_under_pods_that_run(box: Box) -> None:

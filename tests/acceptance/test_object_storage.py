@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from accounts import as_admin, new_user
 from boxes import KUBECTL, LOCALCLOUD_BIN, ROOT, Box, until
 from minio.error import S3Error
 from storage import REGION, buckets, client, endpoint, get, new_key, put
@@ -157,20 +158,6 @@ def readers(box: Box) -> dict[str, str]:
     as_admin(box, f"role add reader --user onlooker --project {project}")
     as_admin(box, f"role remove member --user onlooker --project {project}")
     return key
-
-
-def new_user(box: Box, name: str, project: str, role: str) -> tuple[str, ...]:
-    """Makes a user with a role in a project; returns the options of `openstack` that name them."""
-    as_admin(box, f"user create {name} --project {project} --password secret")
-    as_admin(box, f"role add {role} --user {name} --project {project}")
-    return ("--os-username", name, "--os-password", "secret", "--os-project-name", project)
-
-
-def as_admin(box: Box, command: str) -> None:
-    """Runs `openstack` as the cloud's administrator."""
-    openstack = (str(LOCALCLOUD_BIN / "openstack"), "--os-cloud", f"{box.name}-admin")
-    run = box.run(*openstack, *command.split(), OS_CLIENT_CONFIG_FILE=str(box.home / "clouds.yaml"))
-    assert run.returncode == 0, run.stderr
 
 
 def refused(error: pytest.ExceptionInfo[S3Error]) -> int:

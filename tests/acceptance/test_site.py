@@ -188,6 +188,13 @@ def test_bad_input_is_refused_before_anything_is_made(box: Box, variables: dict[
     assert clusters(box) == []
 
 
+def test_a_cluster_that_is_not_there_is_not_resized(box: Box) -> None:
+    run = box.playbook("playbooks/resize.yml", clusters=["none"], size=1)
+    assert run.returncode == 2
+    assert f"The cloud {box.name} has no cluster none to resize. Declare it by site.yml." in run.stdout
+    assert clusters(box) == []
+
+
 def test_a_wrong_password_is_refused(box: Box, tmp_path: Path) -> None:
     wrong = tmp_path / "clouds.yaml"
     wrong.write_text(re.sub(r"password: .*", "password: wrong", box.clouds.read_text()))

@@ -131,7 +131,9 @@ def _ask(connection: Any, method: str, bucket: str) -> Any:
     from keystoneauth1.exceptions import ClientException
 
     try:
-        return connection.object_store.request(f"/{bucket}", method, raise_exc=False)
+        # A storage that is busy says 503.
+        retried = {"status_code_retries": 5, "retriable_status_codes": [503]}
+        return connection.object_store.request(f"/{bucket}", method, raise_exc=False, **retried)
     except ClientException as error:
         raise MagnumError(
             f"The cloud's object storage does not answer: {error}.", "See that it is up: `openstack container list`."
