@@ -357,6 +357,13 @@ def test_what_was_read_is_read_without_a_server(box: Box, tree: Path) -> None:
     assert look(box) == source(tree)
 
 
+def kept(box: Box, name: str) -> subprocess.CompletedProcess[str]:
+    """Prints a dot for each object in the cache of a client, but for catalogs and certificates, whose names say it."""
+    folder = f"/var/lib/cvmfs/{name}.example.org/data"
+    files = ("find", folder, "-type", "f", "-not", "-name", "*[CX].*", "-printf", ".")
+    return box.kubectl("first", "exec", f"daemonset/{name}", "--", *files)
+
+
 def test_who_waits_for_a_file_soon_has_others_of_its_folder(box: Box, tmp_path: Path) -> None:
     for number in range(20):
         (tmp_path / str(number)).write_text(f"{number}\n")
@@ -367,14 +374,36 @@ def test_who_waits_for_a_file_soon_has_others_of_its_folder(box: Box, tmp_path: 
     start_client(box, "ahead", ["ahead.example.org"])
     folder = "/cvmfs/ahead.example.org"
     until(lambda: read(box, "cat", f"{folder}/7"), lambda run: run.stdout == "7\n")
-    # All but catalogs and certificates, whose names say what they are.
-    files = ("find", "/var/lib/cvmfs/ahead.example.org/data", "-type", "f", "-not", "-name", "*[CX].*", "-printf", ".")
-    kept = ("exec", "daemonset/ahead", "--", *files)
-    until(lambda: box.kubectl("first", *kept), lambda run: run.stdout == 20 * ".")
+    until(lambda: kept(box, "ahead"), lambda run: run.stdout == 20 * ".")
     with silent_stratum(box):
         assert read(box, "sh", "-c", f"cd {folder} && cat $(seq 0 19)").stdout.split() == [str(n) for n in range(20)]
         for name in ("large", "folder/file"):
             assert "Input/output error" in read(box, "cat", f"{folder}/{name}").stderr
+
+
+def test_who_loads_a_shared_object_or_reads_on_soon_has_what_comes_next(box: Box, tmp_path: Path) -> None:
+    (tmp_path / "first.so").write_text("first")
+    for name in ("second.so.1", "large"):
+        (tmp_path / name).write_bytes(os.urandom(1_000_000))
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "chunked").write_bytes(os.urandom(33_000_000))
+    publish(box, tmp_path, "next.example.org")
+    start_client(box, "next", ["next.example.org"])
+    folder = "/cvmfs/next.example.org"
+
+    def block(chunk: int) -> str:
+        """Returns how much can be read at the beginning of a chunk of 8 MB."""
+        at = f"dd if={folder}/folder/chunked bs=4096 count=1 skip={2048 * chunk}"
+        return read(box, "sh", "-c", f"{at} status=none | wc -c").stdout
+
+    until(lambda: read(box, "cat", f"{folder}/first.so"), lambda run: run.stdout == "first")
+    until(lambda: kept(box, "next"), lambda run: run.stdout == 2 * ".")
+    assert (block(0), block(1)) == ("4096\n", "4096\n")
+    until(lambda: kept(box, "next"), lambda run: run.stdout == 5 * ".")
+    with silent_stratum(box):
+        assert read(box, "sha1sum", f"{folder}/second.so.1").returncode == 0
+        assert "Input/output error" in read(box, "cat", f"{folder}/large").stderr
+        assert (block(2), block(3)) == ("4096\n", "0\n")
 
 
 def test_a_cache_keeps_its_quota(box: Box, tmp_path: Path) -> None:

@@ -59,6 +59,53 @@ pub enum Content {
     Foreign(&'static str),
 }
 
+/// A part of what can be read of a file: one object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Where in the file it begins.
+    pub start: u64,
+    /// How many bytes it holds.
+    pub size: u64,
+    /// What holds them.
+    pub object: Object,
+}
+
+impl Part {
+    /// Returns where in the file the next one begins.
+    pub fn end(&self) -> u64 {
+        self.start + self.size
+    }
+}
+
+impl Entry {
+    /// Returns the part that has a position, if there is one.
+    pub fn part_at(&self, position: u64) -> Option<Part> {
+        if position >= self.size {
+            return None;
+        }
+        match &self.content {
+            Content::Whole(object) => Some(Part { start: 0, size: self.size, object: *object }),
+            Content::Chunks(chunks) => {
+                let next = chunks.partition_point(|(start, _)| *start <= position);
+                let (start, object) = chunks[next.checked_sub(1)?];
+                let end = chunks.get(next).map_or(self.size, |(start, _)| *start);
+                Some(Part { start, size: end - start, object })
+            }
+            _ => None,
+        }
+    }
+
+    /// Returns its parts, from its beginning.
+    pub fn parts(&self) -> impl Iterator<Item = Part> {
+        std::iter::successors(self.part_at(0), |part| self.part_at(part.end()))
+    }
+
+    /// Returns its only part, if it has one and not more.
+    pub fn whole(&self) -> Option<Part> {
+        self.part_at(0).filter(|part| part.size == self.size)
+    }
+}
+
 impl Catalog {
     /// Opens a catalog from a verified file.
     pub fn open(file: &File) -> Result<Self> {
@@ -95,20 +142,15 @@ impl Catalog {
         self.select(&format!("parent_1 = ? AND parent_2 = ? AND flags & {HIDDEN} = 0"), params![first, second])
     }
 
-    /// Returns the objects of files that come after one in its folder, and at last those before it: of so many of them,
-    /// those that are at most so large.
-    pub fn others(&self, path: &[u8], count: u32, size: u64) -> Result<Vec<Object>> {
+    /// Returns what comes after a file in its folder, and at last what is before it: of so many of them, those that are at
+    /// most so large.
+    pub fn others(&self, path: &[u8], count: u32, size: u64) -> Result<Vec<Entry>> {
         let (first, second) = key(path);
         let condition = "rowid IN (SELECT other.rowid FROM catalog this JOIN catalog other \
              ON other.parent_1 = this.parent_1 AND other.parent_2 = this.parent_2 AND other.rowid != this.rowid \
              WHERE this.md5path_1 = ? AND this.md5path_2 = ? \
              ORDER BY other.rowid < this.rowid, other.rowid LIMIT ?) AND size <= ?";
-        let entries = self.select(condition, params![first, second, count, size.cast_signed()])?;
-        let objects = entries.into_iter().filter_map(|entry| match entry.content {
-            Content::Whole(object) => Some(object),
-            _ => None,
-        });
-        Ok(objects.collect())
+        self.select(condition, params![first, second, count, size.cast_signed()])
     }
 
     fn select(&self, condition: &str, values: impl Params) -> Result<Vec<Entry>> {
@@ -215,6 +257,26 @@ mod tests {
     }
 
     #[test]
+    fn a_file_is_all_of_its_parts() {
+        let object = |byte| Object { hash: [byte; 20], kind: Kind::Chunk, is_compressed: true };
+        let chunks = vec![(0, object(0)), (10, object(1)), (30, object(2))];
+        let entry = Entry {
+            name: vec![],
+            mode: FILE,
+            size: 35,
+            modified: SystemTime::UNIX_EPOCH,
+            links: 1,
+            owner: (0, 0),
+            content: Content::Chunks(chunks),
+        };
+        let parts: Vec<_> = entry.parts().map(|part| (part.start, part.size, part.object.hash[0])).collect();
+        assert_eq!(parts, [(0, 10, 0), (10, 20, 1), (30, 5, 2)]);
+        assert_eq!(entry.part_at(29).unwrap().start, 10);
+        assert_eq!(entry.part_at(35), None);
+        assert_eq!(entry.whole(), None);
+    }
+
+    #[test]
     fn the_others_of_a_folder_come_after_a_file_and_then_before_it() {
         let database = Connection::open_in_memory().unwrap();
         let columns = "name, mode, size, mtime, NULL, hardlinks, uid, gid, flags, hash, symlink, md5path_1, md5path_2";
@@ -231,7 +293,7 @@ mod tests {
         let catalog = Catalog { database: Mutex::new(database), nested: vec![], columns: columns.into() };
         let others = |path: &[u8], count| {
             let found = catalog.others(path, count, 100).unwrap();
-            found.iter().map(|object| object.hash[0]).collect::<Vec<_>>()
+            found.iter().map(|entry| entry.whole().unwrap().object.hash[0]).collect::<Vec<_>>()
         };
         assert_eq!(others(b"/f/2", 9), [0, 3, 4]);
         assert_eq!(others(b"/f/2", 2), [3, 4]);

@@ -19,7 +19,7 @@ use fuser::{
 };
 
 use crate::ahead::Ahead;
-use crate::catalog::{Content, Entry};
+use crate::catalog::{Content, Entry, Part};
 use crate::error::{Context, Error, Result};
 use crate::log;
 use crate::objects::Opened;
@@ -130,7 +130,7 @@ impl Files {
     /// Returns the file system of a repository.
     pub fn new(repository: Arc<Repository>) -> Self {
         Self {
-            ahead: Ahead::new(repository.clone()),
+            ahead: Ahead::new(&repository),
             repository,
             nodes: Mutex::default(),
             listings: Mutex::default(),
@@ -201,37 +201,41 @@ impl Files {
     /// Reads from a file; less than was asked for only at its end.
     fn read(&self, number: INodeNo, offset: u64, size: usize) -> Result<Vec<u8>> {
         let node = self.node(number)?;
-        let objects = &self.repository.objects;
         let wanted = node.entry.size.saturating_sub(offset).min(size as u64) as usize;
-        let mut buffer = vec![0; wanted];
-        let fill = |part: &mut [u8], from: Opened, at: u64| from.read_exact_at(part, at).context("its end is missing");
-        match &node.entry.content {
-            Content::Whole(object) => {
-                let is_new = !objects.has(object);
-                fill(&mut buffer, objects.open(object)?, offset)?;
-                if is_new {
-                    self.ahead.of(&node.path);
-                }
-            }
-            Content::Chunks(chunks) => {
-                let mut done = 0;
-                while done < wanted {
-                    let position = offset + done as u64;
-                    let next = chunks.partition_point(|(start, _)| *start <= position);
-                    let (start, chunk) = next
-                        .checked_sub(1)
-                        .map(|index| chunks[index])
-                        .ok_or(Error::Refused("it has no beginning".into()))?;
-                    let end = chunks.get(next).map_or(node.entry.size, |(start, _)| *start);
-                    let stop = wanted.min(done + (end - position) as usize);
-                    fill(&mut buffer[done..stop], objects.open(&chunk)?, position - start)?;
-                    done = stop;
-                }
-            }
-            Content::Foreign(reason) => return Err(Error::Refused((*reason).into())),
-            Content::None | Content::Target(_) => {}
+        let (mut buffer, mut done) = (vec![0; wanted], 0);
+        while done < wanted {
+            let position = offset + done as u64;
+            let part = node.entry.part_at(position).ok_or(Error::Refused(match node.entry.content {
+                Content::Foreign(reason) => reason.into(),
+                _ => "it has no such part".into(),
+            }))?;
+            let stop = wanted.min(done + (part.end() - position) as usize);
+            let opened = self.open(&node, &part, position)?;
+            opened.read_exact_at(&mut buffer[done..stop], position - part.start).context("its end is missing")?;
+            done = stop;
         }
         Ok(buffer)
+    }
+
+    /// Opens a part of a file to read it from a position, and lets that be fetched which is likely to be wanted next.
+    fn open(&self, node: &Node, part: &Part, position: u64) -> Result<Opened> {
+        let (objects, entry) = (&self.repository.objects, &node.entry);
+        let is_new = !objects.has(&part.object);
+        if is_new {
+            self.ahead.libraries(&node.path);
+        }
+        // Who comes to a chunk from the one before it goes on; a look at the first one is no sign of that.
+        let before = part.start.checked_sub(1).filter(|_| position == part.start).and_then(|end| entry.part_at(end));
+        if before.is_some_and(|before| objects.has(&before.object))
+            && let Some(next) = entry.part_at(part.end())
+        {
+            self.ahead.chunk(next);
+        }
+        let opened = objects.open(part)?;
+        if is_new && part.size == entry.size {
+            self.ahead.small(&node.path);
+        }
+        Ok(opened)
     }
 
     /// Tells why something fails; that no server answers was told where they were asked.

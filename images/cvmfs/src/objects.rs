@@ -2,22 +2,29 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::FileExt;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 
-use flate2::read::ZlibDecoder;
+use libdeflater::{DecompressionError, Decompressor};
+use rustix::process::setpriority_process;
 use sha1::{Digest, Sha1};
 
 use crate::cache::Cache;
+use crate::catalog::Part;
 use crate::error::{Error, Result};
 use crate::log;
 use crate::transport::Transport;
 
-/// Of the objects that wait for their turn to be written into the cache, in memory; who fetches more waits, too.
-const MOST_TO_KEEP: usize = 2;
+/// Of what waits for its turn to be written into the cache, in memory, in bytes; who fetches more writes it himself.
+const MOST_TO_KEEP: usize = 64 << 20;
+/// As `nice` counts.
+const LOWER_PRIORITY: i32 = 10;
+/// No object holds more bytes.
+const LARGEST: usize = 1 << 30;
 
 /// What an object is, which its name ends with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -62,28 +69,44 @@ impl Object {
         format!("data/{}/{}{suffix}", &digits[..2], &digits[2..])
     }
 
-    /// Returns what an object holds that is stored so, if it is this one.
-    fn unpack(&self, stored: Vec<u8>) -> std::result::Result<Vec<u8>, String> {
+    /// Returns what an object holds that is stored so, if it is this one. It is unpacked once where its size is known.
+    fn unpack(&self, stored: Vec<u8>, size: usize) -> std::result::Result<Vec<u8>, String> {
         if Sha1::digest(&stored)[..] != self.hash {
             return Err(format!("corrupt object: {} bytes with another hash", stored.len()));
         }
         if !self.is_compressed {
             return Ok(stored);
         }
-        let mut content = Vec::with_capacity(3 * stored.len());
-        ZlibDecoder::new(&stored[..]).read_to_end(&mut content).map_err(|error| format!("no zlib stream: {error}"))?;
-        Ok(content)
+        let mut content = vec![0; size];
+        loop {
+            match Decompressor::new().zlib_decompress(&stored, &mut content) {
+                Ok(size) => {
+                    content.truncate(size);
+                    return Ok(content);
+                }
+                Err(DecompressionError::InsufficientSpace) if content.len() < LARGEST => {
+                    content = vec![0; LARGEST.min(4 * content.len().max(stored.len()))];
+                }
+                Err(error) => return Err(format!("no zlib stream: {error}")),
+            }
+        }
     }
 }
 
 /// The objects of a repository: those of its cache, and of its servers.
 pub struct Objects {
-    /// What was fetched, and verified.
-    pub cache: Arc<Cache>,
     /// The servers.
     pub transport: Transport,
-    arriving: Arc<Arriving>,
-    to_keep: SyncSender<(Object, Arc<Vec<u8>>)>,
+    kept: Arc<Kept>,
+    to_keep: Sender<(Object, Arc<Vec<u8>>)>,
+}
+
+/// What was fetched, and verified.
+struct Kept {
+    cache: Cache,
+    arriving: Arriving,
+    /// Bytes that wait to be written into the cache.
+    waiting: AtomicUsize,
 }
 
 /// What is on its way into the cache: nothing yet where it is being fetched, else what it holds.
@@ -119,51 +142,98 @@ impl Opened {
 impl Objects {
     /// Returns the objects of a cache and of servers.
     pub fn new(cache: Cache, transport: Transport) -> Self {
-        let (cache, arriving) = (Arc::new(cache), Arc::<Arriving>::default());
-        let (to_keep, keeping) = sync_channel(MOST_TO_KEEP);
-        let objects = Self { cache: cache.clone(), transport, arriving: arriving.clone(), to_keep };
-        thread::spawn(move || keep(&keeping, &cache, &arriving));
-        objects
+        let (to_keep, keeping) = channel();
+        let kept = Arc::new(Kept { cache, arriving: Arriving::default(), waiting: AtomicUsize::default() });
+        let keeper = kept.clone();
+        thread::spawn(move || keeper.keep_all(&keeping));
+        Self { kept, transport, to_keep }
     }
 
-    /// Opens what an object holds. Who wants the same one waits for it, and fetches nothing.
-    pub fn open(&self, object: &Object) -> Result<Opened> {
-        if let Some(file) = self.cache.open(object) {
+    /// Opens what a part of a file holds. Who wants the same one waits for it, and fetches nothing.
+    pub fn open(&self, part: &Part) -> Result<Opened> {
+        self.open_sized(&part.object, part.size)
+    }
+
+    fn open_sized(&self, object: &Object, size: u64) -> Result<Opened> {
+        let Kept { cache, arriving, .. } = &*self.kept;
+        if let Some(file) = cache.open(object) {
             return Ok(Opened::Kept(file));
         }
-        if let Some(content) = self.arriving.begin(object) {
+        if let Some(content) = arriving.begin(object) {
             return Ok(Opened::New(content));
         }
         // It is ours to fetch, unless it came into the cache after we looked there.
-        if let Some(file) = self.cache.open(object) {
-            self.arriving.end(object);
+        if let Some(file) = cache.open(object) {
+            arriving.end(object);
             return Ok(Opened::Kept(file));
         }
-        let fetched = self.transport.fetch(&object.path(), |stored| object.unpack(stored));
-        let content = Arc::new(fetched.inspect_err(|_| self.arriving.end(object))?);
-        self.arriving.arrived(object, &content);
-        let _ = self.to_keep.send((*object, content.clone())); // its receiver is there as long as we are
+        let size = usize::try_from(size).map_or(LARGEST, |size| size.min(LARGEST));
+        let fetched = self.transport.fetch(&object.path(), |stored| object.unpack(stored, size));
+        let content = Arc::new(fetched.inspect_err(|_| arriving.end(object))?);
+        arriving.arrived(object, &content);
+        self.keep(object, &content);
         Ok(Opened::New(content))
+    }
+
+    /// Has what has come written into the cache soon, or at once what is wanted from there.
+    fn keep(&self, object: &Object, content: &Arc<Vec<u8>>) {
+        let is_file = matches!(object.kind, Kind::Catalog | Kind::Certificate);
+        if is_file || !self.kept.may_wait(content.len()) {
+            self.kept.keep(object, content);
+        } else {
+            let _ = self.to_keep.send((*object, content.clone())); // its receiver is there as long as we are
+        }
     }
 
     /// Whether an object is there, or on its way.
     pub fn has(&self, object: &Object) -> bool {
-        self.cache.has(object) || self.arriving.objects.lock().unwrap().contains_key(object)
+        self.kept.cache.has(object) || self.kept.arriving.objects.lock().unwrap().contains_key(object)
     }
 
     /// Fetches an object that nobody has asked for, if the cache has that much room; returns whether it may go on so.
-    pub fn fetch_ahead(&self, object: &Object, room: u64) -> bool {
-        self.has(object) || self.cache.has_room(room) && self.open(object).is_ok()
+    pub fn fetch_ahead(&self, part: &Part, room: u64) -> bool {
+        let waiting = self.kept.waiting.load(Ordering::Relaxed) as u64;
+        let has_room = || self.kept.cache.has_room(room + waiting);
+        self.has(&part.object) || self.transport.is_answering() && has_room() && self.open(part).is_ok()
     }
 
     /// Opens the file of the cache that has what an object holds.
     pub fn file(&self, object: &Object) -> Result<File> {
-        if let Opened::Kept(file) = self.open(object)? {
+        if let Opened::Kept(file) = self.open_sized(object, 0)? {
             return Ok(file);
         }
-        self.arriving.wait(object);
+        self.kept.arriving.wait(object);
         let lost = || Error::Refused(format!("{}: the cache does not keep it", object.path()));
-        self.cache.open(object).ok_or_else(lost)
+        self.kept.cache.open(object).ok_or_else(lost)
+    }
+
+    /// Returns the cache.
+    pub fn cache(&self) -> &Cache {
+        &self.kept.cache
+    }
+}
+
+impl Kept {
+    /// Whether so much more may wait in memory; then it counts as waiting.
+    fn may_wait(&self, size: usize) -> bool {
+        let add = |waiting: usize| waiting.checked_add(size).filter(|sum| *sum <= MOST_TO_KEEP);
+        self.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).is_ok()
+    }
+
+    /// Writes into the cache what waits for that, while nobody needs the processor more.
+    fn keep_all(&self, waiting: &Receiver<(Object, Arc<Vec<u8>>)>) {
+        let _ = setpriority_process(None, LOWER_PRIORITY); // of this thread alone
+        for (object, content) in waiting {
+            self.keep(&object, &content);
+            self.waiting.fetch_sub(content.len(), Ordering::Relaxed);
+        }
+    }
+
+    fn keep(&self, object: &Object, content: &[u8]) {
+        if let Err(error) = self.cache.insert(object, content) {
+            log::say(format_args!("{} is not kept: {error}", object.path()));
+        }
+        self.arriving.end(object);
     }
 }
 
@@ -189,16 +259,6 @@ impl Arriving {
     fn end(&self, object: &Object) {
         self.objects.lock().unwrap().remove(object);
         self.changed.notify_all();
-    }
-}
-
-/// Writes what has come into the cache, so that who reads it need not wait for that.
-fn keep(keeping: &Receiver<(Object, Arc<Vec<u8>>)>, cache: &Cache, arriving: &Arriving) {
-    for (object, content) in keeping {
-        if let Err(error) = cache.insert(&object, &content) {
-            log::say(format_args!("{} is not kept: {error}", object.path()));
-        }
-        arriving.end(&object);
     }
 }
 
@@ -236,6 +296,22 @@ mod tests {
         });
         arriving.end(&object);
         assert!(arriving.begin(&object).is_none()); // it is theirs to fetch, had the cache lost it
+    }
+
+    #[test]
+    fn an_object_is_unpacked_whatever_its_size_is_said_to_be() {
+        let content = vec![0; 100_000];
+        let mut compressor = libdeflater::Compressor::new(libdeflater::CompressionLvl::best());
+        let mut stored = vec![0; compressor.zlib_compress_bound(content.len())];
+        let size = compressor.zlib_compress(&content, &mut stored).unwrap();
+        stored.truncate(size);
+        let object = Object { hash: Sha1::digest(&stored).into(), kind: Kind::Content, is_compressed: true };
+        for size in [0, 1, 99_999, 100_000, 1_000_000] {
+            assert!(object.unpack(stored.clone(), size).unwrap() == content, "{size}");
+        }
+        let cut = stored[..stored.len() - 1].to_vec();
+        let object = Object { hash: Sha1::digest(&cut).into(), ..object };
+        assert!(object.unpack(cut, 100_000).unwrap_err().starts_with("no zlib stream"));
     }
 
     #[test]

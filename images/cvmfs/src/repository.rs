@@ -84,8 +84,8 @@ impl Repository {
         self.revision().0.catalog(&self.objects, path)?.entry(path)
     }
 
-    /// Returns the objects of other files of a folder, as `Catalog::others` does.
-    pub fn others(&self, path: &[u8], count: u32, size: u64) -> Result<Vec<Object>> {
+    /// Returns others of the folder of a file, as `Catalog::others` does.
+    pub fn others(&self, path: &[u8], count: u32, size: u64) -> Result<Vec<Entry>> {
         self.revision().0.catalog(&self.objects, path)?.others(path, count, size)
     }
 
@@ -121,8 +121,8 @@ impl Revision {
 
     /// Keeps what it is read by in the cache, though files may fill it.
     fn touch(&self, objects: &Objects) {
-        objects.cache.touch(&self.manifest.certificate);
-        self.catalogs.lock().unwrap().keys().for_each(|object| objects.cache.touch(object));
+        objects.cache().touch(&self.manifest.certificate);
+        self.catalogs.lock().unwrap().keys().for_each(|object| objects.cache().touch(object));
     }
 }
 
@@ -144,8 +144,8 @@ fn load(objects: &Objects, fqrn: &str, master: &RsaPublicKey) -> Result<Revision
         Revision { manifest: trust::manifest(&manifest, &trusted, certificate)?, catalogs: Mutex::default() };
     revision.catalog(objects, b"")?;
     for (name, content) in [(WHITELIST, whitelist), (MANIFEST, manifest)] {
-        if objects.cache.letter(name).as_ref() != Some(&content) {
-            objects.cache.keep_letter(name, &content)?;
+        if objects.cache().letter(name).as_ref() != Some(&content) {
+            objects.cache().keep_letter(name, &content)?;
         }
     }
     Ok(revision)
@@ -154,7 +154,7 @@ fn load(objects: &Objects, fqrn: &str, master: &RsaPublicKey) -> Result<Revision
 /// Fetches a letter. Only where no server answers, the last good one serves; it is verified as a new one is.
 fn letter(objects: &Objects, name: &str) -> Result<Vec<u8>> {
     match objects.transport.fetch(name, |content| Letter::open(&content).map(drop).and(Ok(content))) {
-        Err(Error::Unreachable(reason)) => objects.cache.letter(name).ok_or(Error::Unreachable(reason)),
+        Err(Error::Unreachable(reason)) => objects.cache().letter(name).ok_or(Error::Unreachable(reason)),
         answer => answer,
     }
 }

@@ -103,6 +103,11 @@ impl Transport {
         Err(Error::Unreachable(summary))
     }
 
+    /// Whether some route answered when one was last asked. Where none did, whoever reads finds out, and nobody else.
+    pub fn is_answering(&self) -> bool {
+        self.paused_until.lock().unwrap().is_none()
+    }
+
     /// Whether nobody is to be asked now. After a pause one reader asks, and the others are spared what it may wait for.
     fn is_paused(&self) -> bool {
         let (mut end, now) = (self.paused_until.lock().unwrap(), Instant::now());
@@ -167,4 +172,32 @@ fn agent(proxy: Option<&str>, timeout: Duration) -> Result<ureq::Agent> {
 
 fn is_ahead(time: &Mutex<Option<Instant>>) -> bool {
     time.lock().unwrap().is_some_and(|time| time > Instant::now())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    #[test]
+    fn after_an_outage_one_who_reads_finds_out_whether_it_is_over() {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port(); // closed again
+        let settings = Settings {
+            fqrn: "sw.example.org".into(),
+            servers: vec![format!("http://127.0.0.1:{port}")],
+            proxies: vec![vec![None]],
+            key: "key".into(),
+            cache: "cache".into(),
+            mount: "mount".into(),
+            quota: 0,
+            timeout: Duration::from_secs(1),
+            max_ttl: None,
+        };
+        let transport = Transport::new(&settings).unwrap();
+        assert!(transport.is_answering());
+        assert!(transport.fetch("object", Ok).is_err());
+        *transport.paused_until.lock().unwrap() = Some(Instant::now()); // the pause is over
+        assert!(!transport.is_answering());
+        assert!(!transport.is_paused());
+    }
 }
