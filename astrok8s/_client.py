@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from ansible_collections.astrok8s.magnum.plugins.module_utils.templates import pod
 
-from astrok8s import _driver, _shuffle, _storage
+from astrok8s import _cells, _driver, _shuffle, _storage
 from astrok8s._environment import Packages
 from astrok8s._kubernetes import CONFIG_MAP, Account, CoreV1Api, SparkBase, config_map, session_conf
 from astrok8s._pods import Pods
@@ -94,16 +94,19 @@ def attach(
     except BaseException:
         session.stop()
         raise
-    _tell_what_keeps_executors(session.sparkContext, account, base)
+    _look_at_jobs(session.sparkContext, account, base)
+    _driver.serve_pages(session)
     return session
 
 
-def _tell_what_keeps_executors(context: "SparkContext", account: Account, base: SparkBase) -> None:
-    """Looks now and then, until the session ends, whether a job has tasks and none of them runs."""
+def _look_at_jobs(context: "SparkContext", account: Account, base: SparkBase) -> None:
+    """Looks now and then, until the session ends, how its jobs are; one may have tasks and none of them runs."""
     from py4j.protocol import Py4JError
 
     watch = Watch(Pods(account.client(), base.namespace, _executors_of(context), _driver.log))
     tracker = context.statusTracker()
+    if cells := _cells.here():
+        cells.follow(context)
 
     def look() -> None:
         with suppress(Py4JError, OSError):  # which is the end of the session
@@ -111,6 +114,8 @@ def _tell_what_keeps_executors(context: "SparkContext", account: Account, base: 
                 stages = [tracker.getStageInfo(stage) for stage in tracker.getActiveStageIds()]
                 # Executors are no sign: Spark keeps one that is lost until Kubernetes, if it answers, has said why.
                 watch.see(bool(stages) and not any(stage and stage.numActiveTasks for stage in stages))
+                if cells:
+                    cells.look()
                 time.sleep(_LOOK_S)
 
     threading.Thread(target=look, name="executors", daemon=True).start()

@@ -7,6 +7,8 @@ from base64 import b64decode
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
+from astrok8s import _cells, pages
+from astrok8s._cells import Stage
 from astrok8s._environment import Packages
 from astrok8s._kubernetes import Account, CoreV1Api, SparkBase, config_map
 from astrok8s._pods import Pods
@@ -137,9 +139,10 @@ def attach(
     say(f"attaching to the server of {cluster.name}")
     secret = b64decode(api.read_namespaced_secret(_NAME, namespace).data["token"]).decode()
     session = _session(cluster, Tunnel(account, namespace, _SELECTOR, int(found["port"])), secret, conf)
-    _tell_what_keeps_executors(session, Watch(Pods(account.client(), namespace, _EXECUTORS, lambda: _log(pods))))
+    _tell_of_jobs(session, Watch(Pods(account.client(), namespace, _EXECUTORS, lambda: _log(pods))))
     if packages:
         _use_packages(session, packages)
+    pages.serve(session, lambda path: Tunnel(account, namespace, _SELECTOR, int(found["uiPort"]), path))
     _sessions[cluster.uuid] = session
     return session
 
@@ -220,9 +223,14 @@ def _log(servers: Pods) -> str:
     return str(servers.api.read_namespaced_pod_log(name, servers.namespace, since_seconds=180, tail_lines=500))
 
 
-def _tell_what_keeps_executors(session: Any, watch: Watch) -> None:
+def _tell_of_jobs(session: Any, watch: Watch) -> None:
+    """Has it told how far jobs are, and what keeps executors from working on them."""
+    cells = _cells.here()
+
     def progress(stages: Any, inflight_tasks: int, done: bool, **_: object) -> None:
         watch.see(not done and not inflight_tasks and not all(stage.done for stage in stages))
+        if cells:
+            cells.see({stage.stage_id: Stage(stage.num_tasks, stage.num_completed_tasks) for stage in stages})
 
     session.registerProgressHandler(progress)
 

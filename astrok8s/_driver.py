@@ -4,15 +4,19 @@ import os
 import re
 import secrets
 import shutil
+import socket
 import subprocess
+import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
-from astrok8s import _classes
+from astrok8s import _classes, pages
 from astrok8s._kubernetes import Account
 from astrok8s._private import folder, write
+from astrok8s._tunnel import listen
 from astrok8s.errors import AttachError
 
 if TYPE_CHECKING:
@@ -104,6 +108,31 @@ def executors_here(context: "SparkContext") -> int:
     return len(java.sc().statusTracker().getExecutorInfos()) - 1 if java else 0  # the driver is counted, too
 
 
+def serve_pages(session: "SparkSession") -> None:
+    """Makes a socket that leads to Spark's pages, if there are any, for as long as the session lasts."""
+    context = session.sparkContext
+    if context.uiWebUrl is None:
+        return
+    port = urlsplit(context.uiWebUrl).port or 0
+
+    def hand_on(here: socket.socket) -> None:
+        if is_over(context):
+            return  # the port may be anybody's by now
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port)) as there:
+            threading.Thread(target=_copy, args=(here, there), daemon=True).start()
+            _copy(there, here)
+
+    pages.serve(session, lambda path: listen(hand_on, path))
+
+
+def _copy(source: socket.socket, sink: socket.socket) -> None:
+    """Hands on what comes, until either end closes."""
+    with suppress(OSError):
+        while data := source.recv(65536):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
+
+
 def log() -> str:
     """Returns what the driver has said, warnings and worse."""
     path = folder() / _LOG
@@ -136,6 +165,8 @@ def properties(account: Account, here: str, cluster_uuid: str) -> dict[str, str]
         # A file, since properties are on the JVM's command line, which everyone on the machine can read.
         "spark.kubernetes.authenticate.oauthTokenFile": write(private / "token", account.bearer.encode()),
         "spark.ui.port": "0",
+        # Everybody on this machine reaches the pages; who looks at them ends nothing.
+        "spark.ui.killEnabled": "false",
         "spark.ui.showConsoleProgress": "false",
         # We wait for executors ourselves: Spark waits without a word, and goes on without them.
         "spark.scheduler.minRegisteredResourcesRatio": "0",

@@ -12,6 +12,7 @@ from base64 import b64decode, urlsafe_b64decode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,7 @@ class Granted:
         namespace: The user's namespace.
         account: Its service account.
         lifetime_s: For how many seconds its token was made.
+        expires: When its token ends, UTC.
     """
 
     path: Path
@@ -71,6 +73,7 @@ class Granted:
     namespace: str
     account: GrantedAccount
     lifetime_s: int
+    expires: datetime
 
     @classmethod
     def read(cls, path: Path) -> "Granted":
@@ -86,7 +89,10 @@ class Granted:
             bearer = content["users"][0]["user"]["token"]
             authority = b64decode(cluster["certificate-authority-data"])
             account = GrantedAccount(cluster["server"], authority, bearer, path, context["name"])
-            return cls(path, content, context["name"], context["context"]["namespace"], account, _lifetime(bearer))
+            claims = _claims(bearer)
+            lifetime_s, expires = claims["exp"] - claims["iat"], datetime.fromtimestamp(claims["exp"], UTC)
+            namespace = context["context"]["namespace"]
+            return cls(path, content, context["name"], namespace, account, lifetime_s, expires)
         except (OSError, yaml.YAMLError) as error:
             raise OptionError("kubeconfig", f"{path} cannot be read: {error}.", remedy=remedy) from error
         except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
@@ -171,8 +177,8 @@ class Granted:
                 wait_s = _RETRY_S
 
 
-def _lifetime(bearer: str) -> int:
-    """Returns for how many seconds a token was made."""
+def _claims(bearer: str) -> dict[str, Any]:
+    """Returns what a token says of itself."""
     payload = bearer.split(".")[1]
-    claims = json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-    return int(claims["exp"] - claims["iat"])
+    claims: dict[str, Any] = json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    return claims

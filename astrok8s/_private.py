@@ -5,10 +5,13 @@ import os
 import tempfile
 from pathlib import Path
 
+PREFIX = "astrok8s-"
+"""How the names of such folders begin."""
+
 
 @functools.cache
 def _temporary() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix="astrok8s-")
+    return tempfile.TemporaryDirectory(prefix=PREFIX)
 
 
 def folder() -> Path:
@@ -21,6 +24,21 @@ def write(path: Path, content: bytes) -> str:
     path.touch(mode=0o600)
     path.write_bytes(content)
     return str(path)
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Writes a file of its owner alone. Whoever reads it meanwhile sees the old one or the new.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as new:
+        try:
+            new.write(content)
+        except BaseException:
+            Path(new.name).unlink()
+            raise
+    Path(new.name).replace(path)
 
 
 def cache(kind: str) -> Path:

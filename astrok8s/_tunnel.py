@@ -1,9 +1,11 @@
-"""A port of this machine that leads to a pod, through the API of its cluster: no ingress is needed, and no route."""
+"""A port or a socket of this machine that leads to a pod, through the API of its cluster: no ingress, and no route."""
 
 import socket
 import socketserver
 import threading
+from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -40,40 +42,63 @@ class Tunnel:
         namespace: Where the pod is.
         selector: The labels of the pod; one that is ready is looked for anew for each connection.
         port: Its port.
+        path: Where to make a socket instead of the port, which everybody on the machine reaches.
 
     Attributes:
         account: As given.
-        port: The port here.
+        port: The port here; 0 where there is a socket instead.
         why: Why the last connection was not made, or ended; empty if nothing is known.
         refused: What to tell where it was not made since the account's token is not taken any more, else None.
     """
 
-    def __init__(self, account: Account, namespace: str, selector: str, port: int) -> None:
+    def __init__(self, account: Account, namespace: str, selector: str, port: int, path: Path | None = None) -> None:
         self.account = account
         self.why = ""
         self.refused: AttachError | None = None
-        tunnel = self
 
-        class Handler(socketserver.BaseRequestHandler):
-            def handle(self) -> None:
-                # Whatever goes wrong, whoever connected sees the end of the connection.
-                try:
-                    remote = _open(tunnel.account, namespace, selector, port)
-                    tunnel.refused = None
-                    threading.Thread(target=_send, args=(self.request, remote), daemon=True).start()
-                    tunnel.why = _receive(remote, self.request)
-                except Exception as error:
-                    tunnel.why = words(error)
-                    tunnel.refused = tunnel.account.refused(error)
+        def hand_on(here: socket.socket) -> None:
+            # Whatever goes wrong, whoever connected sees the end of the connection.
+            try:
+                remote = _open(self.account, namespace, selector, port)
+                self.refused = None
+                threading.Thread(target=_send, args=(here, remote), daemon=True).start()
+                self.why = _receive(remote, here)
+            except Exception as error:
+                self.why = words(error)
+                self.refused = self.account.refused(error)
 
-        self._server = _Server(("127.0.0.1", 0), Handler)
-        self.port = int(self._server.server_address[1])
-        threading.Thread(target=self._server.serve_forever, name="tunnel", daemon=True).start()
+        self.port = listen(hand_on, path)
+
+
+def listen(hand_on: Callable[[socket.socket], None], path: Path | None = None) -> int:
+    """Has each connection to a port of the loopback device, or to a socket, handed on, until the process ends.
+
+    Args:
+        hand_on: Is given each in a thread of its own; it is closed afterwards.
+        path: Where to make the socket; None for a port.
+
+    Returns:
+        The port; 0 where there is a socket.
+    """
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            hand_on(self.request)
+
+    server = _UnixServer(str(path), Handler) if path else _Server(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, name="tunnel", daemon=True).start()
+    return 0 if path else int(server.socket.getsockname()[1])
 
 
 class _Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
     block_on_close = False
+
+
+class _UnixServer(socketserver.ThreadingUnixStreamServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 50  # a browser opens several at once, and the kernel refuses at once what finds no place
 
 
 # Not by kubernetes.stream: where its connection breaks, other than by a proper end, its own end stays open for ever.

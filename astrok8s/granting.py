@@ -32,6 +32,40 @@ class Grant:
     until: datetime | None
 
 
+@dataclass(frozen=True)
+class Access:
+    """What the file of a user's access says.
+
+    Attributes:
+        file: The file.
+        cluster: The cluster's name.
+        namespace: The user's namespace there.
+        uuid: What tells it from other accesses.
+        expires: When its token ends, if it is not used until then, UTC.
+    """
+
+    file: Path
+    cluster: str
+    namespace: str
+    uuid: str
+    expires: datetime
+
+
+def read(file: Path) -> Access:
+    """Reads what `grant` has written.
+
+    Args:
+        file: The file.
+
+    Raises:
+        OptionError: There is no access in it.
+    """
+    from astrok8s._granted import Granted
+
+    found = Granted.read(file)
+    return Access(file, found.name, found.namespace, found.uuid, found.expires)
+
+
 def grant(
     cluster: Cluster,
     user: str,

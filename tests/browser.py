@@ -18,12 +18,22 @@ expect.set_options(timeout=30_000)
 
 @contextmanager
 def open_page(jupyter: Jupyter) -> Iterator[Page]:
-    """Opens a page of JupyterLab with nothing in it, which asks nobody but its server, and has no error of ours."""
+    """Opens a page of JupyterLab with nothing in it."""
+    with open_browser(jupyter.url) as page:
+        page.goto(f"{jupyter.url}/lab?token={jupyter.token}&reset")
+        ready(page)
+        expect(page.locator(".jp-Launcher")).to_be_visible()  # which takes the focus when it comes
+        yield page
+
+
+@contextmanager
+def open_browser(url: str) -> Iterator[Page]:
+    """Opens an empty page of a browser that asks nobody but one server, and has no error of ours."""
     elsewhere: list[str] = []
     errors: list[str] = []
 
     def only_the_server(route: Route) -> None:
-        if route.request.url.startswith(f"http://127.0.0.1:{jupyter.port}/"):
+        if route.request.url.startswith(f"{url}/"):
             route.continue_()
         else:
             elsewhere.append(route.request.url)
@@ -35,9 +45,6 @@ def open_page(jupyter: Jupyter) -> Iterator[Page]:
         page = browser.new_page(viewport={"width": 1100, "height": 720})
         page.on("pageerror", lambda error: errors.append(error.stack or str(error)))
         page.route("**/*", only_the_server)
-        page.goto(f"http://127.0.0.1:{jupyter.port}/lab?token={jupyter.token}&reset")
-        ready(page)
-        expect(page.locator(".jp-Launcher")).to_be_visible()  # which takes the focus when it comes
         yield page
         browser.close()
     assert elsewhere == [], elsewhere

@@ -17,11 +17,13 @@ class Jupyter:
 
     Attributes:
         box: The box; files of the server are in its folder, and stay when it ends.
+        base: The path below which it serves, as a hub's users have one; empty for none.
         token: What lets one in.
         port: Where it listens, on the loopback device.
     """
 
     box: Box
+    base: str = ""
     token: str = field(default_factory=lambda: secrets.token_hex(16))
     port: int = 0
     process: subprocess.Popen[bytes] | None = None
@@ -37,6 +39,7 @@ class Jupyter:
         kinds = ("JUPYTER_CONFIG", "JUPYTER_DATA", "JUPYTER_RUNTIME", "JUPYTERLAB_SETTINGS", "JUPYTERLAB_WORKSPACES")
         own = {f"{kind}_DIR": str(folder / kind.split("_")[1].lower()) for kind in kinds}
         options = ["--no-browser", "--allow-root", "--ServerApp.port_retries=0", f"--ServerApp.port={self.port}"]
+        options.append(f"--ServerApp.base_url={self.base}/")
         with (folder / "log").open("a") as log:
             self.process = subprocess.Popen(
                 [str(SITE_BIN / "jupyter-server"), *options, f"--IdentityProvider.token={self.token}"],
@@ -54,6 +57,11 @@ class Jupyter:
                 assert time.monotonic() < deadline
                 time.sleep(0.1)
 
+    @property
+    def url(self) -> str:
+        """Where it serves."""
+        return f"http://127.0.0.1:{self.port}{self.base}"
+
     def stop(self) -> None:
         """Ends it."""
         assert self.process
@@ -65,7 +73,7 @@ class Jupyter:
         with requests.Session() as session:
             session.trust_env = False  # no proxy
             session.headers["Authorization"] = f"token {self.token}"
-            return session.request(verb, f"http://127.0.0.1:{self.port}{path}", timeout=60, **arguments)
+            return session.request(verb, f"{self.url}{path}", timeout=60, **arguments)
 
     def get(self, path: str) -> requests.Response:
         """Asks it for something."""

@@ -24,6 +24,7 @@ from astrok8s import (
 )
 from astrok8s.granting import Grant
 from astrok8s.provisioning import check, preflight
+from jupyterlab_astrok8s.accesses import Accesses
 from jupyterlab_astrok8s.bundles import BundlesError, read_bundles
 from jupyterlab_astrok8s.operations import Operation, Operations
 from jupyterlab_astrok8s.schema import GRANT, SIZE, cluster_schema
@@ -32,7 +33,7 @@ _LOOK_EVERY_S = 0.5
 # Proxies cut a stream that is silent for long; nginx after 60 s.
 _HEARTBEAT_S = 15
 # How long to wait for a history server that is on its way.
-_HISTORY_S = 30
+HISTORY_S = 30
 
 
 class Clusters:
@@ -53,15 +54,19 @@ class Clusters:
         return await asyncio.shield(self._reading)
 
 
-class _Handler(APIHandler):
+class Handler(APIHandler):
+    """What all routes have in common."""
+
     auth_resource = "astrok8s"
     # A panel that looks from time to time is no use of the server: one that nobody uses is to be culled.
     _track_activity = False
 
-    def initialize(self, clusters: Clusters, operations: Operations, bundles: Path | None) -> None:
+    def initialize(self, clusters: Clusters, operations: Operations, bundles: Path | None, accesses: Accesses) -> None:
+        """Takes the parts that the extension was put together of."""
         self.clusters = clusters
         self.operations = operations
         self.bundles = bundles
+        self.accesses = accesses
 
     def operation(self, identity: str) -> Operation:
         """Returns an operation by its identity; else the answer is 404."""
@@ -80,10 +85,11 @@ class _Handler(APIHandler):
         Raises:
             OptionError: The schema does not allow it.
         """
-        body = _body(self.request.body, cluster_schema())
+        body = request_body(self.request.body, cluster_schema())
         return body["name"], {"size": body.get("size"), "cloud": self.clusters.cloud, **body.get("options", {})}
 
     def refuse(self, status: int, fact: str, remedy: str) -> None:
+        """Answers that something is not done, and why."""
         self.set_status(status)
         self.finish(json.dumps({"fact": fact, "remedy": remedy}))
 
@@ -118,7 +124,7 @@ class _Handler(APIHandler):
         self.finish(json.dumps(operation.describe()))
 
 
-class ClustersHandler(_Handler):
+class ClustersHandler(Handler):
     """`/astrok8s/clusters`."""
 
     @authenticated
@@ -138,14 +144,14 @@ class ClustersHandler(_Handler):
             self.accept(self.operations.start("provision", name, wanted))
 
 
-class ClusterHandler(_Handler):
+class ClusterHandler(Handler):
     """`/astrok8s/clusters/NAME`."""
 
     @authenticated
     @authorized
     async def patch(self, name: str) -> None:
         """Gives a cluster another number of workers, and leaves all else as it is."""
-        size = _body(self.request.body, SIZE)["size"]
+        size = request_body(self.request.body, SIZE)["size"]
         cluster = await self.cluster(name)
         if self.is_free(cluster.name):
             arguments = {"size": size, "cloud": cluster.cloud}
@@ -160,7 +166,7 @@ class ClusterHandler(_Handler):
             self.accept(self.operations.start("destroy", cluster.name, {"cloud": self.clusters.cloud}))
 
 
-class GrantsHandler(_Handler):
+class GrantsHandler(Handler):
     """`/astrok8s/clusters/NAME/grants`."""
 
     @authenticated
@@ -175,7 +181,7 @@ class GrantsHandler(_Handler):
     @authorized
     async def post(self, name: str) -> None:
         """Gives a user access; the file of it lies where the server's files are."""
-        body = _body(self.request.body, GRANT)
+        body = request_body(self.request.body, GRANT)
         granting.check(**body)
         cluster = await self.cluster(name)
         if self.is_free(cluster.name):
@@ -184,7 +190,7 @@ class GrantsHandler(_Handler):
             self.accept(self.operations.start("grant", cluster.name, arguments))
 
 
-class GrantHandler(_Handler):
+class GrantHandler(Handler):
     """`/astrok8s/clusters/NAME/grants/USER`."""
 
     @authenticated
@@ -198,7 +204,7 @@ class GrantHandler(_Handler):
             self.accept(self.operations.start("revoke", cluster.name, arguments))
 
 
-class HistoryHandler(_Handler):
+class HistoryHandler(Handler):
     """`/astrok8s/clusters/NAME/history`."""
 
     @authenticated
@@ -206,11 +212,11 @@ class HistoryHandler(_Handler):
     async def get(self, name: str) -> None:
         """Lists the sessions of all clusters of the project, those that are gone among them; this cluster is asked."""
         cluster = await self.cluster(name)
-        found = await asyncio.to_thread(cluster.history, timeout_s=_HISTORY_S)
+        found = await asyncio.to_thread(cluster.history, timeout_s=HISTORY_S)
         self.finish(json.dumps({"applications": [_tell_application(application) for application in found]}))
 
 
-class PreflightHandler(_Handler):
+class PreflightHandler(Handler):
     """`/astrok8s/preflight`."""
 
     @authenticated
@@ -222,7 +228,7 @@ class PreflightHandler(_Handler):
         self.finish(json.dumps({"found": verdict.found, "wrong": verdict.wrong}))
 
 
-class OptionsHandler(_Handler):
+class OptionsHandler(Handler):
     """`/astrok8s/options`."""
 
     @authenticated
@@ -232,7 +238,7 @@ class OptionsHandler(_Handler):
         self.finish(json.dumps(cluster_schema()))
 
 
-class BundlesHandler(_Handler):
+class BundlesHandler(Handler):
     """`/astrok8s/bundles`."""
 
     @authenticated
@@ -242,7 +248,7 @@ class BundlesHandler(_Handler):
         self.finish(json.dumps({"cloud": self.clusters.cloud, "bundles": read_bundles(self.bundles)}))
 
 
-class OperationsHandler(_Handler):
+class OperationsHandler(Handler):
     """`/astrok8s/operations`."""
 
     @authenticated
@@ -252,7 +258,7 @@ class OperationsHandler(_Handler):
         self.finish(json.dumps({"operations": self.operations.describe()}))
 
 
-class OperationHandler(_Handler):
+class OperationHandler(Handler):
     """`/astrok8s/operations/ID`."""
 
     @authenticated
@@ -274,7 +280,7 @@ class OperationHandler(_Handler):
         self.finish()
 
 
-class CancelHandler(_Handler):
+class CancelHandler(Handler):
     """`/astrok8s/operations/ID/cancel`."""
 
     @authenticated
@@ -287,7 +293,7 @@ class CancelHandler(_Handler):
         self.finish(json.dumps(operation.describe()))
 
 
-class LogHandler(_Handler):
+class LogHandler(Handler):
     """`/astrok8s/operations/ID/log`."""
 
     @authenticated
@@ -297,7 +303,7 @@ class LogHandler(_Handler):
         self.finish(self.operation(identity).log(), set_content_type="text/plain; charset=UTF-8")
 
 
-class EventsHandler(_Handler):
+class EventsHandler(Handler):
     """`/astrok8s/events`: one stream for all operations, since a browser opens six connections to a server."""
 
     @authenticated
@@ -335,8 +341,12 @@ class EventsHandler(_Handler):
         self.write(f"event: {kind}\ndata: {json.dumps(data)}\n\n")
 
 
-def _body(content: bytes, schema: Mapping[str, Any]) -> dict[str, Any]:
+def request_body(content: bytes, schema: Mapping[str, Any]) -> dict[str, Any]:
     """Returns what is asked for.
+
+    Args:
+        content: The body of the request.
+        schema: What it is to be, as JSON Schema.
 
     Raises:
         OptionError: The schema does not allow it.

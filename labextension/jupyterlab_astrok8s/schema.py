@@ -18,6 +18,12 @@ _BODIES = yaml.safe_load((files(__package__) / "openapi.yaml").read_text(encodin
 GRANT: dict[str, Any] = _BODIES["NewGrant"]
 """The body of `POST /astrok8s/clusters/NAME/grants`, as JSON Schema."""
 
+CREDENTIAL: dict[str, Any] = _BODIES["NewCredential"]
+"""The body of `PUT /astrok8s/credential`, as JSON Schema."""
+
+ACCESS: dict[str, Any] = _BODIES["NewAccess"]
+"""The body of `POST /astrok8s/accesses`, as JSON Schema."""
+
 SIZE: dict[str, Any] = _BODIES["Size"]
 """The body of `PATCH /astrok8s/clusters/NAME`, as JSON Schema."""
 

@@ -2,7 +2,7 @@ import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
 import type { RJSFSchema } from '@rjsf/utils';
 import { Refusal } from './refusal';
-import type { IApplication, IBundles, ICluster, IGrant, IOperation, IVerdict } from './types';
+import type { IAccess, IApplication, IBundles, ICluster, IExecutors, IGrant, IOperation, IVerdict } from './types';
 
 /** The routes of the server extension. */
 export class Api {
@@ -62,6 +62,40 @@ export class Api {
     return (await (await this.request(`clusters/${encodeURIComponent(cluster)}/history`)).json()).applications;
   }
 
+  /** Keeps an application credential as that of the cloud, if the cloud accepts it. */
+  async authenticate(clouds: string): Promise<void> {
+    await this.request('credential', { method: 'PUT', body: JSON.stringify({ clouds }) });
+  }
+
+  /** The accesses to clusters of others. */
+  async accesses(): Promise<IAccess[]> {
+    return (await (await this.request('accesses')).json()).accesses;
+  }
+
+  /** Keeps an access that was granted. */
+  async accept(kubeconfig: string): Promise<void> {
+    await this.request('accesses', post({ kubeconfig }));
+  }
+
+  async forgetAccess(id: string): Promise<void> {
+    await this.request(`accesses/${id}`, { method: 'DELETE' });
+  }
+
+  /** Where Spark's pages of an application are, in the history that a cluster tells. */
+  historyPage(cluster: string, application: string): string {
+    return this.url(`clusters/${encodeURIComponent(cluster)}/pages/history/${encodeURIComponent(application)}/jobs/`);
+  }
+
+  /** Where Spark's pages of a session are. */
+  sessionPages(session: string): string {
+    return this.url(`sessions/${session}/pages/`);
+  }
+
+  /** How many executors a session has. */
+  async executors(session: string): Promise<IExecutors> {
+    return (await this.request(`sessions/${session}/executors`)).json();
+  }
+
   async cancel(id: string): Promise<void> {
     await this.request(`operations/${id}/cancel`, { method: 'POST' });
   }
@@ -80,9 +114,12 @@ export class Api {
     return this.request('events', { signal });
   }
 
+  private url(path: string): string {
+    return URLExt.join(this.settings.baseUrl, 'astrok8s', path);
+  }
+
   private async request(path: string, init: RequestInit = {}): Promise<Response> {
-    const url = URLExt.join(this.settings.baseUrl, 'astrok8s', path);
-    const response = await ServerConnection.makeRequest(url, init, this.settings);
+    const response = await ServerConnection.makeRequest(this.url(path), init, this.settings);
     if (!response.ok) {
       throw await Refusal.from(response);
     }

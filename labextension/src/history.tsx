@@ -57,7 +57,16 @@ function History({ api, cluster }: { api: Api; cluster: string }): JSX.Element {
           <tbody>
             {found.map(({ id, name, user, start, seconds, completed }) => (
               <tr key={id}>
-                <td title={id}>{name}</td>
+                <td title={id}>
+                  {/* Of one that goes on, the history server has a name, and no pages yet. */}
+                  {completed ? (
+                    <a href={api.historyPage(cluster, id)} target="_blank" rel="noopener noreferrer">
+                      {name}
+                    </a>
+                  ) : (
+                    name
+                  )}
+                </td>
                 <td>{user}</td>
                 <td>{new Date(start).toLocaleString()}</td>
                 <td>{lasted(seconds)}</td>

@@ -3,7 +3,7 @@ import { Signal } from '@lumino/signaling';
 import type { Api } from './api';
 import { Refusal } from './refusal';
 import { follow } from './stream';
-import type { ICluster, IError, IOperation } from './types';
+import type { IAccess, ICluster, IError, IOperation } from './types';
 
 /** A line of the panel: a cluster, and what is done or was not done to it. One of the two is there. */
 export interface IRow {
@@ -48,6 +48,9 @@ export class ClustersModel {
     return this.clusters || found.length ? found.sort((a, b) => a.name.localeCompare(b.name)) : null;
   }
 
+  /** The user's accesses to clusters of others. */
+  accesses: IAccess[] = [];
+
   /** The last operation of a kind on a cluster that has succeeded. */
   succeeded(verb: IOperation['verb'], cluster: string): IOperation | undefined {
     const found = [...this.operations.values()].filter(o => o.verb === verb && o.cluster === cluster);
@@ -62,6 +65,21 @@ export class ClustersModel {
     }
     void this.poll.start();
     void this.poll.refresh();
+    void this.act(() => this.readAccesses());
+  }
+
+  /** Gives the cloud another credential. */
+  async authenticate(clouds: string): Promise<void> {
+    await this.act(() => this.api.authenticate(clouds));
+    void this.poll.refresh();
+  }
+
+  /** Changes the accesses, which are not looked at all the time: nobody else changes them. */
+  async changeAccesses(change: () => Promise<void>): Promise<void> {
+    await this.act(async () => {
+      await change();
+      await this.readAccesses();
+    });
   }
 
   /** Does something to a cluster, and shows what is wrong with that. */
@@ -79,6 +97,10 @@ export class ClustersModel {
     this.over.abort();
     this.poll.dispose();
     Signal.clearData(this);
+  }
+
+  private async readAccesses(): Promise<void> {
+    this.accesses = await this.api.accesses();
   }
 
   private async refresh(): Promise<void> {

@@ -1,9 +1,12 @@
-import { Button, ReactWidget, UseSignal, addIcon } from '@jupyterlab/ui-components';
+import { ReactWidget, UseSignal, addIcon } from '@jupyterlab/ui-components';
+import { Action } from './action';
 import { Alert } from './alert';
 import type { Api } from './api';
-import { clusterIcon } from './icon';
+import { clusterIcon, keyIcon } from './icon';
 import { ClustersModel } from './model';
+import { askText } from './paste';
 import { Row, type IActions } from './rows';
+import { Shared } from './shared';
 
 /** The left panel. */
 export class ClustersPanel extends ReactWidget {
@@ -59,9 +62,10 @@ function Clusters(props: { model: ClustersModel; create: () => void; actions: IA
     <>
       <div className="astrok8s-header">
         <h2>Clusters</h2>
-        <Button minimal small title="New cluster" aria-label="New cluster" onClick={props.create}>
-          <addIcon.react tag="span" />
-        </Button>
+        <span className="astrok8s-actions">
+          <Action icon={addIcon} title="New cluster" onClick={props.create} />
+          <Action icon={keyIcon} title="Credential for the cloud" onClick={() => void authenticate(props.model)} />
+        </span>
       </div>
       {error && <Alert error={error} />}
       {!rows && !error && <p className="astrok8s-empty">Asking the cloud …</p>}
@@ -76,6 +80,37 @@ function Clusters(props: { model: ClustersModel; create: () => void; actions: IA
       <ul className="astrok8s-list" aria-label="Clusters">
         {rows?.map(row => <Row key={row.name} row={row} actions={props.actions} />)}
       </ul>
+      <Shared
+        accesses={props.model.accesses}
+        onAdd={() => void accept(props.model)}
+        onForget={({ id }) => void props.model.changeAccesses(() => props.model.api.forgetAccess(id))}
+      />
     </>
   );
+}
+
+async function authenticate(model: ClustersModel): Promise<void> {
+  const clouds = await askText({
+    title: 'Credential for the cloud',
+    hint:
+      "Make an application credential in the cloud's dashboard: it offers a clouds.yaml then. What is in it stays " +
+      'on the server, in a file that only you read.',
+    label: 'clouds.yaml',
+    okLabel: 'Use it'
+  });
+  if (clouds) {
+    await model.authenticate(clouds);
+  }
+}
+
+async function accept(model: ClustersModel): Promise<void> {
+  const kubeconfig = await askText({
+    title: 'Use a cluster shared with me',
+    hint: 'Whoever granted you access to a cluster has a file for you, a kubeconfig.',
+    label: 'Kubeconfig',
+    okLabel: 'Add it'
+  });
+  if (kubeconfig) {
+    await model.changeAccesses(() => model.api.accept(kubeconfig));
+  }
 }

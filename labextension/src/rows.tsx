@@ -1,5 +1,4 @@
 import {
-  Button,
   closeIcon,
   deleteIcon,
   editIcon,
@@ -7,10 +6,10 @@ import {
   historyIcon,
   refreshIcon,
   stopIcon,
-  userIcon,
-  type LabIcon
+  userIcon
 } from '@jupyterlab/ui-components';
 import { useEffect, useState } from 'react';
+import { Action } from './action';
 import { Alert } from './alert';
 import type { IRow } from './model';
 import type { ICluster, IOperation } from './types';
@@ -107,13 +106,5 @@ function End(props: { row: IRow; actions: IActions }): JSX.Element {
       </span>
       {operation.error && <Alert error={operation.error} />}
     </div>
-  );
-}
-
-function Action(props: { icon: LabIcon; title: string; onClick: () => void }): JSX.Element {
-  return (
-    <Button minimal small title={props.title} aria-label={props.title} onClick={props.onClick}>
-      <props.icon.react tag="span" />
-    </Button>
   );
 }

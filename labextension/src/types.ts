@@ -35,6 +35,21 @@ export interface IGrant {
   until: string | null;
 }
 
+/** A user's access to a cluster of somebody else. */
+export interface IAccess {
+  id: string;
+  cluster: string;
+  namespace: string;
+  file: string;
+  expires: string;
+}
+
+export interface IExecutors {
+  now: number;
+  /** How many there may be; null where those of the cluster are the limit. */
+  max: number | null;
+}
+
 /** A session, as Spark's history knows it. */
 export interface IApplication {
   id: string;

@@ -1,4 +1,4 @@
-import type { ICluster, IOperation } from './types';
+import type { ICluster, IExecutors, IOperation } from './types';
 
 /** How long ago it was, short enough for a narrow panel. */
 export function age(since: string, now: number): string {
@@ -21,6 +21,11 @@ export function elapsed(since: string, now: number): string {
 /** The number of workers in words. */
 export function workers(size: number): string {
   return `${size} ${size === 1 ? 'worker' : 'workers'}`;
+}
+
+/** How many executors there are, and may be. */
+export function executors({ now, max }: IExecutors): string {
+  return max === null ? `${now} ${now === 1 ? 'executor' : 'executors'}` : `${now} of ${max} executors`;
 }
 
 /** How a cluster is, by Magnum's status. */

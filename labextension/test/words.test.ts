@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { IOperation } from '../src/types';
-import { age, condition, doing, elapsed, lasted, workers } from '../src/words';
+import { age, condition, doing, elapsed, executors, lasted, workers } from '../src/words';
 
 const NOW = Date.parse('2026-01-01T12:00:00Z');
 const before = (seconds: number) => new Date(NOW - seconds * 1000).toISOString();
@@ -53,4 +53,12 @@ test.each([
   [3700, '1 h 1 min']
 ])('%d seconds are %s', (seconds, text) => {
   expect(lasted(seconds)).toBe(text);
+});
+
+test.each([
+  [1, null, '1 executor'],
+  [0, null, '0 executors'],
+  [2, 4, '2 of 4 executors']
+])('%s executors of %s', (now, max, text) => {
+  expect(executors({ now, max })).toBe(text);
 });

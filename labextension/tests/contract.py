@@ -12,7 +12,7 @@ ROUTES = [
     (path, verb)
     for path, verbs in OPENAPI["paths"].items()
     for verb in verbs
-    if verb in ("get", "post", "patch", "delete")
+    if verb in ("get", "post", "put", "patch", "delete")
 ]
 
 

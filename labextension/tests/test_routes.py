@@ -1,16 +1,22 @@
 """Who may ask, and what is refused before anything is done."""
 
 import json
+import re
 from typing import Any
 
 import pytest
 from contract import OPENAPI, ROUTES, conforms
 from jsonschema import Draft202012Validator
-from jupyterlab_astrok8s.handlers import HANDLERS
+from jupyterlab_astrok8s import handlers, own_handlers, pages
 from jupyterlab_astrok8s.schema import cluster_schema
 from tornado.httpclient import HTTPClientError
 
 ID = "20260101T000000.000000-00000000"
+
+
+def example(path: str) -> str:
+    """Returns a path of openapi.yaml with values in it."""
+    return re.sub(r"{\w+}", "one", path.replace("{id}", ID))
 
 
 def refusal(error: pytest.ExceptionInfo[HTTPClientError]) -> tuple[int, dict[str, str]]:
@@ -21,13 +27,10 @@ def refusal(error: pytest.ExceptionInfo[HTTPClientError]) -> tuple[int, dict[str
 
 
 def test_the_openapi_file_names_every_route() -> None:
-    named = {
-        (path.removeprefix("/astrok8s/").replace("{id}", ID).replace("{name}", "one").replace("{user}", "one"), verb)
-        for path, verb in ROUTES
-    }
+    named = {(re.sub(r"{\w+}", "*", path).removeprefix("/astrok8s/"), verb) for path, verb in ROUTES}
     served = {
-        (route.replace(r"(\d{8}T[-.\w]+)", ID).replace("([^/]+)", "one"), verb)
-        for route, handler in HANDLERS
+        (re.sub(r"\(.*?\)", "*", route.replace(r"(\d{8}T[-.\w]+)", "*")), verb)
+        for route, handler in (*handlers.HANDLERS, *own_handlers.HANDLERS, *pages.HANDLERS)
         for verb in ("get", "post", "put", "patch", "delete")
         if verb in vars(handler)
     }
@@ -39,9 +42,11 @@ def test_the_openapi_file_names_every_route() -> None:
 async def test_every_route_refuses_without_a_token(
     path: str, verb: str, http_server_client: Any, jp_base_url: str
 ) -> None:
-    url = jp_base_url.rstrip("/") + path.replace("{id}", ID).replace("{name}", "one").replace("{user}", "eve")
+    url = jp_base_url.rstrip("/") + example(path)
     with pytest.raises(HTTPClientError) as caught:
-        await http_server_client.fetch(url, method=verb.upper(), body="{}" if verb in ("post", "patch") else None)
+        await http_server_client.fetch(
+            url, method=verb.upper(), body="{}" if verb in ("post", "put", "patch") else None
+        )
     assert refusal(caught)[0] == 403
 
 

@@ -50,13 +50,13 @@ def ben(box: Box) -> Path:
 
 
 @pytest.fixture(scope="module")
-def jupyter(box: Box) -> Iterator[Jupyter]:
-    """A Jupyter server for one file."""
+def jupyter(box: Box, request: pytest.FixtureRequest) -> Iterator[Jupyter]:
+    """A Jupyter server for one file, which may name a BASE for it."""
     # Else JupyterLab asks the user about news, and the network about updates.
     settings = box.folder / "jupyter" / "settings" / NOTIFICATION
     settings.parent.mkdir(parents=True)
     settings.write_text(json.dumps({"fetchNews": "false", "checkForUpdates": False}))
-    jupyter = Jupyter(box)
+    jupyter = Jupyter(box, getattr(request.module, "BASE", ""))
     jupyter.start()
     yield jupyter
     jupyter.stop()

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 from boxes import SITE_BIN, Box
-from browser import MINUTES_MS, problems, ready, shoot
+from browser import MINUTES_MS, problems, shoot
 from jupyter import Jupyter
-from playwright.sync_api import Locator, Page, expect
+from notebook_page import end_kernels, open_dialog, open_notebook, spark, write_notebook
+from playwright.sync_api import Page, expect
 
 BUNDLES = """
 - name: Greenwich
@@ -44,35 +45,9 @@ def box(box: Box) -> Box:
 def file(box: Box, jupyter: Jupyter, request: pytest.FixtureRequest) -> Iterator[Path]:
     """A notebook of one cell; its kernel ends with the test."""
     path = box.folder / "jupyter" / f"{request.node.name}.ipynb"
-    cell: dict[str, Any] = {"id": "count", "cell_type": "code", "metadata": {}, "source": COUNT}
-    cell |= {"outputs": [], "execution_count": None}
-    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    notebook = {"nbformat": 4, "nbformat_minor": 5, "metadata": {"kernelspec": kernel}, "cells": [cell]}
-    path.write_text(json.dumps(notebook))
+    write_notebook(path, COUNT)
     yield path
-    for session in jupyter.get("/api/sessions").json():
-        jupyter.ask("DELETE", f"/api/sessions/{session['id']}").raise_for_status()
-
-
-def open_notebook(page: Page, jupyter: Jupyter, file: Path) -> None:
-    page.goto(f"http://127.0.0.1:{jupyter.port}/lab/tree/{file.name}?reset")
-    ready(page)
-    page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]", state="attached")
-
-
-def spark(page: Page, state: str) -> Locator:
-    """Waits until the button says a state, and returns it."""
-    button = page.get_by_role("button", name=f"Spark: {state}", exact=True)
-    expect(button).to_be_visible(timeout=MINUTES_MS)
-    return button
-
-
-def open_dialog(page: Page, button: Locator) -> Locator:
-    button.press("Enter")
-    dialog = page.get_by_role("dialog")
-    expect(dialog.get_by_label("Cluster", exact=True)).to_be_focused()
-    assert problems(page, ".jp-Dialog") == []
-    return dialog
+    end_kernels(jupyter)
 
 
 def run_next(page: Page, result: str) -> None:

@@ -2,12 +2,16 @@ import type { Cell, ICodeCellModel } from '@jupyterlab/cells';
 import { type Notebook, NotebookActions, type NotebookPanel } from '@jupyterlab/notebook';
 import type { Kernel } from '@jupyterlab/services';
 import { Signal } from '@lumino/signaling';
+import { CellBars } from './bars';
 import { TAG, concerns } from './cell';
+import { Refusal } from '../refusal';
 import { type IChoice, METADATA, readChoice } from './choice';
-import { isAttached, stop } from './kernel';
+import { sessionOf, stop } from './kernel';
 import { lastLine } from './progress';
-import { type Event, NOT_RUN, type State, next } from './state';
+import { type Event, NOT_RUN, type State, fact, next } from './state';
 
+/** What attach() and its sessions raise. */
+const LOST = 'AttachError';
 const GONE: Kernel.Status[] = ['restarting', 'autorestarting', 'terminating', 'dead'];
 
 /** One notebook's session, and the cell that attaches to it. Its state is what the kernel and that cell's end say. */
@@ -18,6 +22,7 @@ export class Attachment {
     panel.sessionContext.kernelChanged.connect(this.onKernel, this);
     panel.sessionContext.statusChanged.connect(this.onStatus, this);
     panel.disposed.connect(() => Signal.clearData(this));
+    this.bars = new CellBars(panel);
     void panel.context.ready.then(() => this.onKernel());
   }
 
@@ -37,6 +42,11 @@ export class Attachment {
     return readChoice(this.panel.model?.getMetadata(METADATA));
   }
 
+  /** By what name the server extension knows the session; empty while it does not. */
+  get session(): string {
+    return this.known.kind === 'connected' ? this.name : '';
+  }
+
   /** The last line that the cell which attaches has written. */
   get progress(): string {
     return this.cell && !this.cell.isDisposed ? lastLine(this.cell.outputs.toJSON()) : '';
@@ -54,8 +64,16 @@ export class Attachment {
     }
   }
 
-  /** Keeps a choice, writes the cell that attaches, and runs it. */
+  /**
+   * Keeps a choice, writes the cell that attaches, and runs it.
+   *
+   * @throws Refusal - the notebook has no kernel.
+   */
   async attach(choice: IChoice, source: string): Promise<void> {
+    await this.panel.sessionContext.ready; // what is run before, JupyterLab drops as if it had ended well
+    if (!this.kernel) {
+      throw new Refusal('The notebook has no kernel.', 'Choose one, and attach then.');
+    }
     this.panel.model!.setMetadata(METADATA, { ...choice });
     const index = this.write(source);
     await this.panel.content.scrollToItem(index);
@@ -111,7 +129,10 @@ export class Attachment {
     if (isOurs(ended.cell)) {
       this.take({ kind: 'ended', error: ended.success ? null : raised(ended.error) });
     }
-    if (concerns(ended.cell.model.sharedModel.source)) {
+    if (!isOurs(ended.cell) && ended.error?.errorName === LOST) {
+      // The session itself is not stopped: it would say that all is well.
+      this.take({ kind: 'lost', fact: fact(raised(ended.error)) });
+    } else if (concerns(ended.cell.model.sharedModel.source)) {
       void this.ask();
     }
   }
@@ -141,19 +162,29 @@ export class Attachment {
       return;
     }
     this.asked = kernel;
-    const attached = await isAttached(kernel).catch(() => false); // cancelled, as the kernel went
+    const none = { attached: false, name: '' };
+    const { attached, name } = await sessionOf(kernel).catch(() => none); // cancelled, as the kernel went
     this.asked = null;
     if (kernel === this.kernel) {
+      this.name = name;
+      if (name) {
+        this.bars.listen(kernel);
+      }
       this.take({ kind: 'told', attached });
     }
   }
 
   private take(event: Event): void {
+    if (['began', 'gone', 'stopping'].includes(event.kind)) {
+      this.name = ''; // of the session before
+    }
     this.known = next(this.known, event);
     this.changed.emit();
   }
 
   private known: State = { kind: 'detached' };
+  private name = '';
+  private readonly bars: CellBars;
   private isConfiguring = false;
   private asked: Kernel.IKernelConnection | null = null;
   private cell: ICodeCellModel | null = null;

@@ -5,18 +5,24 @@ export const TAG = 'astrok8s-attach';
 
 const WIDTH = 100;
 
+/** Where a cluster is looked for, as attach() takes it; at most one of the two. */
+export interface IWhere {
+  cloud?: string;
+  kubeconfig?: string;
+}
+
 /**
  * The source of the cell that attaches: plain Python, which runs without this plugin, too.
  *
  * @param choice - of which only what differs from attach()'s defaults is said.
  * @param conf - all properties of it, those of bundles among them.
- * @param cloud - that of the cluster; null where attach() finds it by itself.
+ * @param where - the cloud of an own cluster, where attach() does not find it by itself; the file of an access to another.
  */
-export function cellSource(choice: IChoice, conf: Record<string, string>, cloud: string | null): string {
+export function cellSource(choice: IChoice, conf: Record<string, string>, where: IWhere): string {
   const given = [
     literal(choice.cluster),
     ...(choice.mode === 'connect' ? [] : [`mode=${literal(choice.mode)}`]),
-    ...(cloud === null ? [] : [`cloud=${literal(cloud)}`]),
+    ...Object.entries(where).map(([name, value]) => `${name}=${literal(value)}`),
     ...(Object.keys(conf).length ? [`conf=${dict(conf)}`] : []),
     ...(choice.environment ? [`environment=${literal(choice.environment)}`] : [])
   ];

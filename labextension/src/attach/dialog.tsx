@@ -2,7 +2,7 @@ import { Dialog, showDialog } from '@jupyterlab/apputils';
 import { ReactWidget } from '@jupyterlab/ui-components';
 import { useState } from 'react';
 import { Alert } from '../alert';
-import type { IBundle, IError } from '../types';
+import type { IAccess, IBundle, IError } from '../types';
 import { offered } from './bundles';
 import type { IChoice, Mode } from './choice';
 import { known } from './properties';
@@ -12,9 +12,20 @@ const MODES: Record<Mode, string> = {
   client: 'The driver is this notebook, for what needs a SparkContext. It and the cluster must reach each other.'
 };
 
+// No name of a cluster begins so.
+const SHARED = ':';
+
+/** What a choice of the list says. A shared cluster has room for Spark Connect alone. */
+function chosen(value: string, accesses: IAccess[]): Partial<IChoice> {
+  const access = accesses.find(({ id }) => SHARED + id === value);
+  return access ? { cluster: access.cluster, access: access.id, mode: 'connect' } : { cluster: value, access: '' };
+}
+
 interface IOffer {
   /** The names of those that are ready. */
   clusters: string[];
+  /** Those to clusters of others that have not ended. */
+  accesses: IAccess[];
   bundles: IBundle[];
   /** Why the notebook is not attached, if that failed. */
   error: IError | null;
@@ -50,7 +61,7 @@ class Form extends ReactWidget implements Dialog.IBodyWidget<IChoice> {
 }
 
 function Fields(props: { offer: IOffer; choice: IChoice; onChange: (choice: IChoice) => void }): JSX.Element {
-  const { clusters, bundles, error } = props.offer;
+  const { clusters, accesses, bundles, error } = props.offer;
   const [choice, setChoice] = useState(props.choice);
   const change = (part: Partial<IChoice>) => {
     const changed = { ...choice, ...part };
@@ -62,10 +73,23 @@ function Fields(props: { offer: IOffer; choice: IChoice; onChange: (choice: ICho
       {error && <Alert error={error} />}
       <div className="astrok8s-field">
         <label htmlFor="astrok8s-cluster">Cluster</label>
-        <select id="astrok8s-cluster" value={choice.cluster} onChange={event => change({ cluster: event.target.value })}>
+        <select
+          id="astrok8s-cluster"
+          value={choice.access ? SHARED + choice.access : choice.cluster}
+          onChange={event => change(chosen(event.target.value, accesses))}
+        >
           {clusters.map(name => (
             <option key={name}>{name}</option>
           ))}
+          {accesses.length > 0 && (
+            <optgroup label="Shared with me">
+              {accesses.map(({ id, cluster, namespace }) => (
+                <option key={id} value={SHARED + id}>
+                  {cluster}, as {namespace}
+                </option>
+              ))}
+            </optgroup>
+          )}
         </select>
       </div>
       <fieldset>
@@ -77,6 +101,7 @@ function Fields(props: { offer: IOffer; choice: IChoice; onChange: (choice: ICho
             name={mode}
             hint={MODES[mode]}
             isOn={choice.mode === mode}
+            isOff={!!choice.access && mode === 'client'}
             onChange={() => change({ mode })}
           />
         ))}
@@ -126,6 +151,7 @@ function Bundles(props: { bundles: IBundle[]; chosen: string[]; onChange: (names
             name={name}
             hint={hint}
             isOn={isOn}
+            isOff={false}
             onChange={() => onChange(isOn ? others : [...others, name])}
           />
         );
@@ -139,6 +165,7 @@ function Tick(props: {
   name: string;
   hint: string;
   isOn: boolean;
+  isOff: boolean;
   onChange: () => void;
 }): JSX.Element {
   const id = `astrok8s-${props.type}-${props.name}`;
@@ -150,6 +177,7 @@ function Tick(props: {
         name={`astrok8s-${props.type}`}
         aria-describedby={`${id}-hint`}
         checked={props.isOn}
+        disabled={props.isOff}
         onChange={props.onChange}
       />
       <label htmlFor={id}>{props.name}</label>

@@ -4,11 +4,23 @@ import type { Kernel, KernelMessage } from '@jupyterlab/services';
 const IS_ATTACHED =
   'not spark.is_stopped if hasattr(spark, "is_stopped") else not spark.sparkContext._jsc.sc().isStopped()';
 
-/** Asks a kernel whether `spark` is a session that is not stopped. It answers when it is free. */
-export async function isAttached(kernel: Kernel.IKernelConnection): Promise<boolean> {
-  const reply = await execute(kernel, { code: '', user_expressions: { attached: IS_ATTACHED } });
+// By what name the server extension finds its pages.
+const SESSION = '__import__("astrok8s.pages").pages.name(spark)';
+
+export interface ISession {
+  /** Whether `spark` is a session that is not stopped. */
+  attached: boolean;
+  /** By what name the server extension knows it; empty if it does not. */
+  name: string;
+}
+
+/** Asks a kernel for its session. It answers when it is free. */
+export async function sessionOf(kernel: Kernel.IKernelConnection): Promise<ISession> {
+  const reply = await execute(kernel, { code: '', user_expressions: { attached: IS_ATTACHED, session: SESSION } });
   const told = (reply as KernelMessage.IReplyOkContent & { user_expressions?: Record<string, IExpression> }).user_expressions;
-  return told?.attached?.data?.['text/plain'] === 'True';
+  const attached = told?.attached?.data?.['text/plain'] === 'True';
+  const name = told?.session?.data?.['text/plain']?.slice(1, -1) ?? ''; // in Python's quotes
+  return { attached, name: attached ? name : '' };
 }
 
 /**

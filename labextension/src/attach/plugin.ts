@@ -5,12 +5,14 @@ import { Menu } from '@lumino/widgets';
 import { Api } from '../api';
 import { clusterIcon } from '../icon';
 import { Refusal } from '../refusal';
+import { isOver } from '../shared';
 import type { IError } from '../types';
 import { condition } from '../words';
 import { Attachment } from './attachment';
 import { properties } from './bundles';
 import { SparkButton } from './button';
-import { cellSource } from './cell';
+import { type IWhere, cellSource } from './cell';
+import { possible } from './choice';
 import { ask } from './dialog';
 import { SparkStrip } from './strip';
 
@@ -36,7 +38,7 @@ export const attach: JupyterFrontEndPlugin<void> = {
     const begin = (panel: NotebookPanel) => {
       const attachment = new Attachment(panel);
       attachments.set(panel, attachment);
-      panel.contentHeader.addWidget(new SparkStrip(attachment, () => void configure(api, attachment)));
+      panel.contentHeader.addWidget(new SparkStrip(attachment, api, () => void configure(api, attachment)));
       return attachment;
     };
     // Of the notebook that the menu belongs to, else of the current one.
@@ -86,15 +88,23 @@ async function configure(api: Api, attachment: Attachment): Promise<void> {
   const error = before.kind === 'error' ? { fact: before.fact, remedy: '' } : null;
   try {
     const chosen = await attachment.configure(async () => {
-      const [clusters, { bundles, cloud }] = await Promise.all([api.clusters(), api.bundles()]);
+      const [{ bundles, cloud }, all] = await Promise.all([api.bundles(), api.accesses()]);
+      const accesses = all.filter(access => !isOver(access));
+      const clusters = await api.clusters().catch(reason => {
+        if (!accesses.length) {
+          throw reason; // whoever has clusters of others alone may have no cloud
+        }
+        return [];
+      });
       const ready = clusters.filter(cluster => condition(cluster.status).kind === 'good').map(cluster => cluster.name);
-      if (!ready.length) {
+      const choice = possible(attachment.choice, ready, accesses);
+      if (!choice) {
         throw new Refusal('No cluster is ready.', 'Create one in the panel of clusters, or wait for it.');
       }
-      const last = attachment.choice;
-      const choice = ready.includes(last.cluster) ? last : { ...last, cluster: ready[0]! };
-      const answer = await ask({ clusters: ready, bundles, error }, choice);
-      return answer && { answer, source: cellSource(answer, properties(bundles, answer), cloud) };
+      const answer = await ask({ clusters: ready, accesses, bundles, error }, choice);
+      const access = accesses.find(({ id }) => id === answer?.access);
+      const where: IWhere = access ? { kubeconfig: access.file } : cloud === null ? {} : { cloud };
+      return answer && { answer, source: cellSource(answer, properties(bundles, answer), where) };
     });
     if (chosen) {
       await attachment.attach(chosen.answer, chosen.source);

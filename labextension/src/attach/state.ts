@@ -18,6 +18,8 @@ export type Event =
   | { kind: 'began'; at: number }
   /** It has ended. */
   | { kind: 'ended'; error: { name: string; value: string } | null }
+  /** A later cell has raised that the way to the session is lost. */
+  | { kind: 'lost'; fact: string }
   /** The session is being stopped. */
   | { kind: 'stopping' }
   /** There is no kernel, or it is another one than before. */
@@ -35,6 +37,8 @@ export function next(state: State, event: Event): State {
       return { kind: 'connecting', since: event.at };
     case 'ended':
       return state.kind === 'connecting' ? end(event.error) : state; // else the kernel went first
+    case 'lost':
+      return state.kind === 'connected' ? { kind: 'error', fact: event.fact } : state;
     case 'stopping':
       return { kind: 'detaching' };
     case 'asked':
@@ -51,7 +55,12 @@ function end(error: { name: string; value: string } | null): State {
   if (['KeyboardInterrupt', NOT_RUN].includes(error.name)) {
     return { kind: 'detached' };
   }
-  return { kind: 'error', fact: error.value.split('\n')[0]!.trim() || error.name };
+  return { kind: 'error', fact: fact(error) };
+}
+
+/** The first line of what was raised. */
+export function fact(error: { name: string; value: string }): string {
+  return error.value.split('\n')[0]!.trim() || error.name;
 }
 
 function told(state: State, attached: boolean): State {

@@ -1,36 +1,47 @@
 import { ReactWidget, UseSignal } from '@jupyterlab/ui-components';
 import { useEffect, useState } from 'react';
+import type { Api } from '../api';
 import { elapsed } from '../words';
 import type { Attachment } from './attachment';
+import { Connected } from './connected';
 
-/** Below a notebook's toolbar while it is being attached, and after that has failed: how it goes, and what can be done. */
+/** Below a notebook's toolbar, unless it is detached: how it is attached or why it is not, and what can be done. */
 export class SparkStrip extends ReactWidget {
   /**
    * @param attachment - the notebook's.
+   * @param api - the routes of the server extension.
    * @param again - asks anew how to attach.
    */
   constructor(
     private readonly attachment: Attachment,
+    private readonly api: Api,
     private readonly again: () => void
   ) {
     super();
     this.addClass('astrok8s-strip');
     this.hide();
-    attachment.changed.connect(() => this.setHidden(!['connecting', 'error'].includes(attachment.state.kind)), this);
+    attachment.changed.connect(() => this.setHidden(!hasNews(attachment)), this);
   }
 
   protected override render(): JSX.Element {
     return (
       <UseSignal signal={this.attachment.changed}>
-        {() => <Strip attachment={this.attachment} again={this.again} />}
+        {() => <Strip attachment={this.attachment} api={this.api} again={this.again} isShown={() => this.isVisible} />}
       </UseSignal>
     );
   }
 }
 
-function Strip(props: { attachment: Attachment; again: () => void }): JSX.Element | null {
-  const { attachment, again } = props;
-  const { state } = attachment;
+function hasNews({ state, session }: Attachment): boolean {
+  return ['connecting', 'error'].includes(state.kind) || session !== '';
+}
+
+function Strip(props: { attachment: Attachment; api: Api; again: () => void; isShown: () => boolean }): JSX.Element | null {
+  const { attachment, api, again, isShown } = props;
+  const { state, session } = attachment;
+  if (session) {
+    return <Connected api={api} session={session} isShown={isShown} />;
+  }
   if (state.kind === 'connecting') {
     return <Connecting attachment={attachment} since={state.since} />;
   }

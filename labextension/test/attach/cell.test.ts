@@ -14,13 +14,13 @@ print(json.dumps([ast.unparse(call.func), [ast.literal_eval(value) for value in 
 const read = (source: string) => JSON.parse(execFileSync('python3', ['-c', READ], { input: source, encoding: 'utf8' }));
 
 test('only what differs from the defaults is said', () => {
-  const source = cellSource(readChoice({ cluster: 'stars' }), {}, null);
+  const source = cellSource(readChoice({ cluster: 'stars' }), {}, {});
   expect(source).toBe('import astrok8s\n\nspark = astrok8s.attach("stars")');
 });
 
 test('a short call is a line', () => {
   const choice = readChoice({ cluster: 'stars', mode: 'client', environment: 'here' });
-  expect(cellSource(choice, { 'spark.a': '1' }, null)).toContain(
+  expect(cellSource(choice, { 'spark.a': '1' }, {})).toContain(
     'spark = astrok8s.attach("stars", mode="client", conf={"spark.a": "1"}, environment="here")'
   );
 });
@@ -28,8 +28,13 @@ test('a short call is a line', () => {
 test('Python reads what was chosen, whatever is in it', () => {
   const odd = `"'\\\n\t{}%é☆𝄞\u2028\u0000`;
   const conf = { 'spark.a': odd, 'spark.b': '2', 'spark.c': '3' };
-  const source = cellSource(readChoice({ cluster: odd, mode: 'client', environment: odd }), conf, 'far');
+  const source = cellSource(readChoice({ cluster: odd, mode: 'client', environment: odd }), conf, { cloud: 'far' });
   expect(read(source)).toEqual(['astrok8s.attach', [odd], { mode: 'client', cloud: 'far', conf, environment: odd }]);
+});
+
+test('a shared cluster is said with its file, and without a cloud', () => {
+  const source = cellSource(readChoice({ cluster: 'stars', access: 'stars-1' }), {}, { kubeconfig: '~/stars-1.kubeconfig' });
+  expect(source).toContain('spark = astrok8s.attach("stars", kubeconfig="~/stars-1.kubeconfig")');
 });
 
 test.each([

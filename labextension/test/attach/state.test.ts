@@ -23,6 +23,8 @@ test.each<[string, State, Event, State]>([
   ['it has none', { kind: 'asking' }, told(false), DETACHED],
   ['it has none any more', CONNECTED, told(false), DETACHED],
   ['it has none after an error', ERROR, told(false), ERROR],
+  ['a later cell has lost it', CONNECTED, { kind: 'lost', fact: 'No.' }, ERROR],
+  ['one that attaches has lost it', CONNECTING, { kind: 'lost', fact: 'No.' }, CONNECTING],
   ['another cell has attached after an error', ERROR, told(true), CONNECTED],
   ['it answers what it was asked before the cell began', CONNECTING, told(false), CONNECTING],
   ['the session is stopped', CONNECTED, { kind: 'stopping' }, { kind: 'detaching' }],

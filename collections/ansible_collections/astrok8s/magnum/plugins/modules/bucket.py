@@ -11,7 +11,8 @@ description:
   - Makes a bucket in the project where there is none, if one is named. It is never removed, and never emptied.
   - Tells how S3 reaches it, with a key that Keystone keeps for the user; it makes one where the user has none. Set
     C(no_log).
-  - A cloud without S3 in its catalogue is no error, but has no bucket.
+  - A cloud without S3 in its catalogue is no error, but has no bucket; nor is a user to whom Keystone gives no key, as
+    where an application credential is used.
   - What is wrong is told by RV(error), since C(no_log) would hide a failure.
 extends_documentation_fragment:
   - astrok8s.magnum.cloud
@@ -39,6 +40,10 @@ s3:
   description: Its C(url), C(region), C(access_key) and C(secret_key); empty where the cloud has no S3.
   returned: always
   type: dict
+without:
+  description: Why there is no key, where the cloud has S3.
+  returned: where Keystone gives none
+  type: str
 error:
   description: What is wrong; empty if nothing is.
   returned: always
@@ -63,10 +68,13 @@ def present(connection: Any, name: str | None, *, check_mode: bool) -> dict[str,
     where = s3(connection)
     if where is None:
         return {"changed": False, "s3": {}}
+    try:
+        own = key(connection, make=not check_mode)
+    except MagnumError as error:
+        return {"changed": False, "s3": {}, "without": str(error)}
     missing = name is not None and not check_bucket(connection, name)
     if name is not None and missing and not check_mode:
         make_bucket(connection, name)
-    own = key(connection, make=not check_mode)
     keys = {"access_key": own.access if own else "", "secret_key": own.secret if own else ""}
     return {"changed": missing, "s3": {"url": where.url, "region": where.region, **keys}}
 
