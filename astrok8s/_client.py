@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from ansible_collections.astrok8s.magnum.plugins.module_utils.templates import pod
 
-from astrok8s import _cells, _driver, _shuffle, _storage
+from astrok8s import _cells, _driver, _lease, _shuffle, _storage
 from astrok8s._environment import Packages
 from astrok8s._kubernetes import CONFIG_MAP, Account, CoreV1Api, SparkBase, config_map, session_conf
 from astrok8s._pods import Pods
@@ -96,6 +96,7 @@ def attach(
         raise
     _look_at_jobs(session.sparkContext, account, base)
     _driver.serve_pages(session)
+    _lease.hold(account, base.namespace, cluster.name, lambda: not _driver.is_over(session.sparkContext))
     return session
 
 

@@ -7,14 +7,14 @@ from base64 import b64decode
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from astrok8s import _cells, pages
+from astrok8s import _cells, _lease, pages
 from astrok8s._cells import Stage
 from astrok8s._environment import Packages
 from astrok8s._kubernetes import Account, CoreV1Api, SparkBase, config_map
 from astrok8s._pods import Pods
 from astrok8s._tunnel import Tunnel
 from astrok8s._watch import Watch
-from astrok8s.errors import AttachError, OptionError
+from astrok8s.errors import AstroK8sError, AttachError, ClusterGoneError, OptionError
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -93,6 +93,9 @@ class Cluster(Protocol):
     def uuid(self) -> str:
         """What tells it from others."""
 
+    def gone(self) -> AstroK8sError | None:
+        """Returns what to tell where it has ended; None where it has not, or that is not known."""
+
 
 def attach(
     cluster: Cluster,
@@ -144,6 +147,7 @@ def attach(
         _use_packages(session, packages)
     pages.serve(session, lambda path: Tunnel(account, namespace, _SELECTOR, int(found["uiPort"]), path))
     _sessions[cluster.uuid] = session
+    _lease.hold(account, namespace, cluster.name, lambda: not getattr(session, "is_stopped", True))
     return session
 
 
@@ -253,11 +257,7 @@ def _policy(cluster: Cluster, tunnel: Tunnel) -> "RetryPolicy":
             if now - self.since > _RECONNECT_S or (self.refused and now - self.refused > _REFUSED_S):
                 given_up = now
             if now - given_up < _GIVEN_UP_S:
-                raise tunnel.refused or AttachError(
-                    f"The connection to {cluster.name} was lost, and is not back after {_RECONNECT_S} s: "
-                    f"{tunnel.why or 'its server of Spark Connect does not answer'}.",
-                    remedy=f"{tunnel.account.look} Then attach again.",
-                ) from exception
+                raise tunnel.refused or _lost(cluster, tunnel) from exception
             return super().next_attempt(exception)
 
     class Policy(DefaultPolicy):
@@ -265,3 +265,14 @@ def _policy(cluster: Cluster, tunnel: Tunnel) -> "RetryPolicy":
             return State(self)
 
     return Policy(max_retries=None, initial_backoff=_POLL_MS, max_backoff=_LONGEST_POLL_MS)
+
+
+def _lost(cluster: Cluster, tunnel: Tunnel) -> AttachError:
+    """Returns what to tell where the connection to a cluster was lost for good."""
+    if gone := cluster.gone():
+        return ClusterGoneError(gone.fact, remedy=f"{gone.remedy} Then attach again.")
+    return AttachError(
+        f"The connection to {cluster.name} was lost, and is not back after {_RECONNECT_S} s: "
+        f"{tunnel.why or 'its server of Spark Connect does not answer'}.",
+        remedy=f"{tunnel.account.look} Then attach again.",
+    )

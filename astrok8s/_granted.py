@@ -75,6 +75,9 @@ class Granted:
     lifetime_s: int
     expires: datetime
 
+    def gone(self) -> None:
+        """Returns nothing: there is no cloud here that could tell what became of the cluster."""
+
     @classmethod
     def read(cls, path: Path) -> "Granted":
         """Returns the access in a file.

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import yaml
@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from astrok8s import _environment
+from astrok8s import _environment, lifetimes
 from astrok8s.clusters import Cluster, get_cluster, list_clusters
 from astrok8s.errors import AstroK8sError, OptionError, ProvisionError
 from astrok8s.options import load_options
@@ -20,6 +20,9 @@ from astrok8s.provisioning import destroy as destroy_cluster
 from astrok8s.provisioning import offered_options
 from astrok8s.provisioning import provision as provision_cluster
 from astrok8s.provisioning import resize as resize_cluster
+
+if TYPE_CHECKING:
+    from ansible_collections.astrok8s.magnum.plugins.module_utils.endings import Ending
 
 app = typer.Typer(
     help="Disposable Spark clusters on OpenStack Magnum.",
@@ -48,22 +51,47 @@ def provision(
         int | None,
         typer.Option("--size", metavar="N", help="The number of worker nodes; as it is, or 2, if left out."),
     ] = None,
+    ttl: Annotated[
+        str | None,
+        typer.Option(
+            "--ttl", metavar="TIME", help="When it ends by itself, as 4h; as it is, or after 12h, if left out."
+        ),
+    ] = None,
+    idle: Annotated[
+        str | None,
+        typer.Option("--idle", metavar="TIME", help="How long nobody may use it before it ends; 60m by default."),
+    ] = None,
     cloud: Cloud = None,
     option: Options = None,
     verbose: Verbose = False,
 ) -> None:
     """Make a cluster, or make one that is there as it is declared."""
     with _told_errors(verbose):
-        arguments: dict[str, Any] = {"size": size, **_pairs(option or [])}
+        arguments: dict[str, Any] = {"size": size, "ttl": ttl, "idle": idle, **_pairs(option or [])}
         out.print(table([provision_cluster(name, cloud=cloud, **arguments)]))
 
 
 @app.command("list")
-def list_(cloud: Cloud = None) -> None:
+def list_(
+    ended: Annotated[bool, typer.Option("--ended", help="What became of those that are gone.")] = False,
+    cloud: Cloud = None,
+) -> None:
     """List the clusters of the project."""
     with _told_errors():
+        if ended:
+            out.print(_endings(lifetimes.ended(cloud)))
+            return
         clusters = list_clusters(cloud)
         out.print(table(clusters) if clusters else "There is no cluster. `astrok8s provision` makes one.")
+
+
+@app.command()
+def show(name: Name = "astro", cloud: Cloud = None) -> None:
+    """Show a cluster, and when it ends."""
+    with _told_errors():
+        cluster = get_cluster(name, cloud=cloud)
+        out.print(table([cluster]))
+        out.print(f"{cluster.life() or 'It stays until somebody destroys it'}.")
 
 
 @app.command()
@@ -76,6 +104,18 @@ def resize(
     """Give a cluster another number of workers, and leave all else of it as it is."""
     with _told_errors(verbose):
         out.print(table([resize_cluster(name, size, cloud=cloud)]))
+
+
+@app.command()
+def extend(
+    name: Name,
+    by: Annotated[str, typer.Argument(metavar="TIME", help="By how much, as 4h.")],
+    cloud: Cloud = None,
+) -> None:
+    """Let a cluster live longer, before it ends by itself."""
+    with _told_errors():
+        end = get_cluster(name, cloud=cloud).extend(by)
+        out.print(f"Cluster {escape(name)} ends at {end.astimezone():%Y-%m-%d %H:%M %Z}.")
 
 
 @app.command()
@@ -199,6 +239,14 @@ def table(clusters: Iterable[Cluster]) -> Table:
         status = f"[{colour}]{cluster.status}[/]"
         rows.add_row(escape(cluster.name), status, str(cluster.size), " ".join(cluster.nodes), escape(cluster.cloud))
     return rows
+
+
+def _endings(found: "list[Ending]") -> Table | str:
+    """Returns a table of what became of clusters."""
+    rows = Table("cluster", "ended (UTC)", "why", "by")
+    for ending in found:
+        rows.add_row(escape(ending.cluster), f"{ending.ended:%Y-%m-%d %H:%M}", escape(ending.why), escape(ending.by))
+    return rows if found else "There is no record of a cluster that has ended."
 
 
 def _confirm(question: str) -> None:

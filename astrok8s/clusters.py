@@ -6,8 +6,9 @@ from datetime import datetime
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from astrok8s._cloud import cloud_name, magnum_of
-from astrok8s.errors import ClusterNotFoundError
+from astrok8s import _endings
+from astrok8s._cloud import cloud_name, connection_of, magnum_of
+from astrok8s.errors import AstroK8sError, CloudError, ClusterNotFoundError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from astrok8s.granting import Grant
     from astrok8s.history import Application
+    from astrok8s.lifetimes import Life
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +94,42 @@ class Cluster:
 
         return grants(self)
 
+    def life(self) -> "Life | None":
+        """Returns how long the cluster lives, as `astrok8s.lifetimes.life_of` does.
+
+        Example:
+            >>> print(cluster.life())
+            idle for 12 min, ends at 14:05
+        """
+        from astrok8s.lifetimes import life_of
+
+        return life_of(self)
+
+    def extend(self, by: str) -> "datetime":
+        """Lets the cluster live longer, as `astrok8s.lifetimes.extend` does.
+
+        Example:
+            >>> cluster.extend("4h")
+        """
+        from astrok8s.lifetimes import extend
+
+        return extend(self, by)
+
+    def gone(self) -> AstroK8sError | None:
+        """Returns what to tell where the cluster is gone; None where it is there, or the cloud does not say."""
+        from ansible_collections.astrok8s.magnum.plugins.module_utils.magnum import Magnum
+
+        try:
+            with connection_of(self.cloud) as connection:
+                if Magnum(connection).details(self.uuid):
+                    return None
+                return _endings.gone(connection, self.name, self.uuid) or ClusterNotFoundError(
+                    f"The cluster {self.name} is gone, and nobody has said why.",
+                    remedy=f"Make it again: astrok8s.provision({self.name!r}).",
+                )
+        except CloudError:
+            return None
+
     def resize(self, size: int, *, quiet: bool = False) -> "Cluster":
         """Gives the cluster another number of workers, as `astrok8s.provisioning.resize` does.
 
@@ -152,13 +190,18 @@ def get_cluster(name: str, *, cloud: str | None = None) -> Cluster:
         cloud: The entry of clouds.yaml; `$OS_CLOUD`, else `local`, by default.
 
     Raises:
-        ClusterNotFoundError: There is none of that name.
+        ClusterNotFoundError: There is none of that name; it says what became of it, where there is a record of that.
         CloudError: The cloud is not declared, does not answer, or refuses.
     """
+    from ansible_collections.astrok8s.magnum.plugins.module_utils.magnum import Magnum
+
     entry = cloud_name(cloud)
-    with magnum_of(entry) as magnum:
+    with connection_of(entry) as connection:
+        magnum = Magnum(connection)
         body = magnum.find(name)
         if body is None:
+            if gone := _endings.gone(connection, name):
+                raise gone
             names = ", ".join(sorted(other["name"] for other in magnum.clusters()))
             raise ClusterNotFoundError(
                 f"The cloud {entry} has no cluster {name}; it has: {names or 'none'}.",

@@ -48,6 +48,8 @@ def provision(
     name: str = "astro",
     *,
     size: int | None = None,
+    ttl: str | None = None,
+    idle: str | None = None,
     cloud: str | None = None,
     quiet: bool = False,
     report: Callable[[str], None] | None = None,
@@ -59,6 +61,9 @@ def provision(
         name: The cluster's name.
         size: Its number of worker nodes, at least 1; a cluster of another size is resized. If None, one that is there
             keeps its size, and a new one gets 2.
+        ttl: How long it lives before it ends by itself, from when it was declared first: a number and s, m, h or d. If
+            None, one that is there keeps its end, and a new one gets "12h". `Cluster.extend()` lets it live longer.
+        idle: How long nobody may use it before it ends, likewise; "60m" for a new one.
         cloud: The entry of clouds.yaml; `$OS_CLOUD`, else `local`, by default.
         quiet: Show no progress.
         report: Takes what is being done, from another thread; nothing is shown then.
@@ -75,7 +80,9 @@ def provision(
     Example:
         >>> cluster = astrok8s.provision("hyades", size=8)
     """
-    checked = check(name, size=size, cloud=cloud, **options)
+    life = {"lifecycle_ttl": ttl, "lifecycle_idle": idle}
+    given = options | {name: value for name, value in life.items() if value is not None}
+    checked = check(name, size=size, cloud=cloud, **given)
     run("site.yml", name, checked, quiet=quiet, report=report)
     return get_cluster(name, cloud=checked["cloud_name"])
 
@@ -142,6 +149,7 @@ def check(name: str, *, size: int | None = None, cloud: str | None = None, **opt
     Raises:
         OptionError: One cannot be taken.
     """
+    from ansible_collections.astrok8s.magnum.plugins.module_utils import lifetime
     from ansible_collections.astrok8s.magnum.plugins.module_utils.errors import MagnumError
     from ansible_collections.astrok8s.magnum.plugins.module_utils.magnum import check_name, check_size
 
@@ -160,6 +168,13 @@ def check(name: str, *, size: int | None = None, cloud: str | None = None, **opt
         check_size(checked.get("magnum_cluster_size"))
     except MagnumError as error:
         raise OptionError("name", error.fact, remedy=error.remedy) from error
+    longest = checked.get("lifecycle_longest", known["lifecycle_longest"].default)
+    try:
+        lifetime.check(checked.get("lifecycle_ttl") or lifetime.DEFAULT, longest)
+        if checked.get("lifecycle_idle"):
+            lifetime.check_idle(checked["lifecycle_idle"], checked.get("lifecycle_ttl") or longest)
+    except MagnumError as error:
+        raise OptionError("ttl", error.fact, remedy=error.remedy) from error
     return checked
 
 
@@ -192,6 +207,7 @@ def preflight(name: str = "astro", *, size: int | None = None, cloud: str | None
                 size=checked.get("magnum_cluster_size"),
                 template=value("template"),
                 definition=value("template_definition"),
+                ends=True,
                 **{of: value(of) for of in ("image", "network", "keypair", "public_key", "flavor", "master_flavor")},
             ),
         )

@@ -23,11 +23,12 @@ from astrok8s import (
     list_clusters,
 )
 from astrok8s.granting import Grant
+from astrok8s.lifetimes import check_duration
 from astrok8s.provisioning import check, preflight
 from jupyterlab_astrok8s.accesses import Accesses
 from jupyterlab_astrok8s.bundles import BundlesError, read_bundles
 from jupyterlab_astrok8s.operations import Operation, Operations
-from jupyterlab_astrok8s.schema import GRANT, SIZE, cluster_schema
+from jupyterlab_astrok8s.schema import GRANT, LONGER, SIZE, cluster_schema
 
 _LOOK_EVERY_S = 0.5
 # Proxies cut a stream that is silent for long; nginx after 60 s.
@@ -164,6 +165,31 @@ class ClusterHandler(Handler):
         cluster = await self.cluster(name)
         if self.is_free(cluster.name):
             self.accept(self.operations.start("destroy", cluster.name, {"cloud": self.clusters.cloud}))
+
+
+class LifeHandler(Handler):
+    """`/astrok8s/clusters/NAME/life`."""
+
+    @authenticated
+    @authorized
+    async def get(self, name: str) -> None:
+        """Tells when a cluster ends by itself."""
+        await self._tell(await self.cluster(name))
+
+    @authenticated
+    @authorized
+    async def post(self, name: str) -> None:
+        """Lets a cluster live longer."""
+        by = request_body(self.request.body, LONGER)["by"]
+        check_duration(by)
+        cluster = await self.cluster(name)
+        await asyncio.to_thread(cluster.extend, by)
+        await self._tell(cluster)
+
+    async def _tell(self, cluster: Cluster) -> None:
+        life = await asyncio.to_thread(cluster.life)
+        told = {"life": str(life or "stays until somebody destroys it"), "end": life.end.isoformat() if life else None}
+        self.finish(json.dumps(told))
 
 
 class GrantsHandler(Handler):
@@ -395,6 +421,7 @@ _ID = r"(\d{8}T[-.\w]+)"
 HANDLERS = [
     ("clusters", ClustersHandler),
     (r"clusters/([^/]+)", ClusterHandler),
+    (r"clusters/([^/]+)/life", LifeHandler),
     (r"clusters/([^/]+)/grants", GrantsHandler),
     (r"clusters/([^/]+)/grants/([^/]+)", GrantHandler),
     (r"clusters/([^/]+)/history", HistoryHandler),

@@ -24,6 +24,9 @@ CREDENTIAL: dict[str, Any] = _BODIES["NewCredential"]
 ACCESS: dict[str, Any] = _BODIES["NewAccess"]
 """The body of `POST /astrok8s/accesses`, as JSON Schema."""
 
+LONGER: dict[str, Any] = _BODIES["Longer"]
+"""The body of `POST /astrok8s/clusters/NAME/life`, as JSON Schema."""
+
 SIZE: dict[str, Any] = _BODIES["Size"]
 """The body of `PATCH /astrok8s/clusters/NAME`, as JSON Schema."""
 

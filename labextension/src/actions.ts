@@ -22,6 +22,7 @@ export function actions(
 ): IActions {
   return {
     resize: cluster => void model.act(() => resize(api, cluster)),
+    extend: cluster => void model.act(() => extend(api, cluster)),
     share: cluster => open(new AccessView(model, cluster.name)),
     showHistory: cluster => open(new HistoryView(api, cluster.name)),
     destroy: name => void model.act(() => destroy(api, name)),
@@ -42,6 +43,23 @@ async function resize(api: Api, cluster: ICluster): Promise<void> {
   });
   if (answer.button.accept && answer.value !== null && answer.value !== cluster.size) {
     await api.resize(cluster.name, answer.value);
+  }
+}
+
+async function extend(api: Api, cluster: ICluster): Promise<void> {
+  const { life, end } = await api.life(cluster.name);
+  if (end === null) {
+    await showDialog({ title: `When ${cluster.name} ends`, body: `It ${life}.`, buttons: [Dialog.okButton()] });
+    return;
+  }
+  const answer = await InputDialog.getText({
+    title: `When ${cluster.name} ends`,
+    label: `It is ${life}. Let it live longer by:`,
+    text: '4h',
+    okLabel: 'Extend'
+  });
+  if (answer.button.accept && answer.value) {
+    await api.extend(cluster.name, answer.value);
   }
 }
 

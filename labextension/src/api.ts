@@ -2,7 +2,7 @@ import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
 import type { RJSFSchema } from '@rjsf/utils';
 import { Refusal } from './refusal';
-import type { IAccess, IApplication, IBundles, ICluster, IExecutors, IGrant, IOperation, IVerdict } from './types';
+import type { IAccess, IApplication, IBundles, ICluster, IExecutors, IGrant, ILife, IOperation, IVerdict } from './types';
 
 /** The routes of the server extension. */
 export class Api {
@@ -36,6 +36,16 @@ export class Api {
   async resize(cluster: string, size: number): Promise<IOperation> {
     const init = { method: 'PATCH', body: JSON.stringify({ size }) };
     return (await this.request(`clusters/${encodeURIComponent(cluster)}`, init)).json();
+  }
+
+  /** When a cluster ends by itself. */
+  async life(cluster: string): Promise<ILife> {
+    return (await this.request(`clusters/${encodeURIComponent(cluster)}/life`)).json();
+  }
+
+  /** Lets a cluster live longer. */
+  async extend(cluster: string, by: string): Promise<ILife> {
+    return (await this.request(`clusters/${encodeURIComponent(cluster)}/life`, post({ by }))).json();
   }
 
   async destroy(cluster: string): Promise<IOperation> {

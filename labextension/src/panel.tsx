@@ -93,8 +93,9 @@ async function authenticate(model: ClustersModel): Promise<void> {
   const clouds = await askText({
     title: 'Credential for the cloud',
     hint:
-      "Make an application credential in the cloud's dashboard: it offers a clouds.yaml then. What is in it stays " +
-      'on the server, in a file that only you read.',
+      "Make an application credential in the cloud's dashboard, an unrestricted one: clusters get credentials of their " +
+      'own from it, with which they end. The dashboard offers a clouds.yaml then. It stays on the server, in a file ' +
+      'that only you read.',
     label: 'clouds.yaml',
     okLabel: 'Use it'
   });

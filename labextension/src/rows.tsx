@@ -11,6 +11,7 @@ import {
 import { useEffect, useState } from 'react';
 import { Action } from './action';
 import { Alert } from './alert';
+import { clockIcon } from './icon';
 import type { IRow } from './model';
 import type { ICluster, IOperation } from './types';
 import { age, condition, doing, elapsed, workers } from './words';
@@ -18,6 +19,8 @@ import { age, condition, doing, elapsed, workers } from './words';
 /** What can be done from a row. */
 export interface IActions {
   resize: (cluster: ICluster) => void;
+  /** Says when it ends by itself, and lets it live longer. */
+  extend: (cluster: ICluster) => void;
   /** Shows who has access. */
   share: (cluster: ICluster) => void;
   showHistory: (cluster: ICluster) => void;
@@ -52,6 +55,7 @@ export function Row(props: { row: IRow; actions: IActions }): JSX.Element {
         {!isRunning && cluster && state!.kind === 'good' && (
           <>
             <Action icon={editIcon} title={`Resize ${row.name}`} onClick={() => actions.resize(cluster)} />
+            <Action icon={clockIcon} title={`When ${row.name} ends`} onClick={() => actions.extend(cluster)} />
             <Action icon={userIcon} title={`Access to ${row.name}`} onClick={() => actions.share(cluster)} />
             <Action icon={historyIcon} title={`History of ${row.name}`} onClick={() => actions.showHistory(cluster)} />
           </>

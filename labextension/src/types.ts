@@ -35,6 +35,13 @@ export interface IGrant {
   until: string | null;
 }
 
+/** When a cluster ends by itself. */
+export interface ILife {
+  /** In words. */
+  life: string;
+  end: string | null;
+}
+
 /** A user's access to a cluster of somebody else. */
 export interface IAccess {
   id: string;

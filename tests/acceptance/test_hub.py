@@ -23,7 +23,7 @@ CREDENTIAL = ".config/openstack/secure.yaml"
 
 def application_credential(box: Box, account: tuple[str, ...]) -> dict[str, Any]:
     """Has the cloud make one; returns the clouds.yaml that its dashboard offers then."""
-    run = box.openstack(*account, "application", "credential", "create", "hub", "--format=json")
+    run = box.openstack(*account, "application", "credential", "create", "hub", "--unrestricted", "-f", "json")
     assert run.returncode == 0, run.stderr
     made = {name.lower(): value for name, value in json.loads(run.stdout).items()}
     site = yaml.safe_load(box.clouds.read_text())["clouds"][box.name]
@@ -65,6 +65,7 @@ def page_of(hub: Hub, user: str, server: str = "") -> Iterator[Page]:
         page.get_by_label("Password").fill(PASSWORD)
         page.keyboard.press("Enter")
         page.wait_for_url(f"**/hubs/user/{user}/**", timeout=MINUTES_MS)
+        page.goto(f"http://127.0.0.1:{hub.port}/hubs/user/{user}/" + (f"{server}/" if server else "") + "lab?reset")
         ready(page)
         expect(page.locator(".jp-Launcher")).to_be_visible(timeout=MINUTES_MS)
         yield page

@@ -2,6 +2,7 @@
 
 import re
 import stat
+from datetime import datetime, timedelta
 
 from browser import MINUTES_MS, problems, ready, shoot
 from jupyter import Jupyter
@@ -68,6 +69,25 @@ def test_it_is_resized(page: Page) -> None:
     expect(stars.get_by_text("Resizing to 2")).to_be_visible()
     expect(stars.get_by_text("Ready · 2 workers")).to_be_visible(timeout=MINUTES_MS)
     expect(stars.get_by_role("button", name="Resize stars")).to_be_visible(timeout=MINUTES_MS)
+
+
+def test_it_is_told_when_it_ends_and_extended(page: Page, jupyter: Jupyter) -> None:
+    stars = row(panel_of(page), "stars")
+    before = jupyter.get("/astrok8s/clusters/stars/life").json()["end"]
+    stars.get_by_role("button", name="When stars ends").press("Enter")
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("ends at")
+    shoot(page, "life")
+    assert problems(page, ".jp-Dialog") == []
+    page.keyboard.press("Enter")
+    expect(dialog).not_to_be_visible()
+    until = datetime.fromisoformat(before) + timedelta(hours=4)
+    expect(stars.get_by_role("button", name="When stars ends")).to_be_visible()
+    assert datetime.fromisoformat(jupyter.get("/astrok8s/clusters/stars/life").json()["end"]) == until
+    stars.get_by_role("button", name="When stars ends").press("Enter")
+    page.get_by_role("dialog").get_by_role("textbox").fill("9d")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("this site allows 7d")
 
 
 def test_access_is_given_and_taken(page: Page, jupyter: Jupyter) -> None:

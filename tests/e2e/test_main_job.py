@@ -70,6 +70,12 @@ def test_objects_are_kept_for_whoever_has_a_key(box: Box) -> None:
     assert get(s3, "night-1", "m31/image.fits") == b"SIMPLE  ="
 
 
+def test_a_cluster_with_a_short_life_is_made(box: Box) -> None:
+    # Its end is looked at when the walk is over, which takes longer.
+    run = box.playbook("site.yml", "--tags=cloud,magnum_cluster,lifecycle", clusters=["brief"], size=1, ttl="90s")
+    assert run.returncode == 0, run.stdout
+
+
 @pytest.fixture(scope="module")
 def software(box: Box) -> dict[str, Any]:
     """The options that give a cluster the packages of notebooks/cvmfs.ipynb, published in the box."""
@@ -128,8 +134,8 @@ def test_jupyter_s_server_tells_of_it(box: Box) -> None:
     try:
         answer = jupyter.get("/astrok8s/clusters")
         assert answer.status_code == 200, answer.text
-        (told,) = answer.json()["clusters"]
-        assert (told["name"], told["size"], told["status"]) == ("first", 2, "CREATE_COMPLETE")
+        told = {cluster["name"]: cluster for cluster in answer.json()["clusters"]}["first"]
+        assert (told["size"], told["status"]) == (2, "CREATE_COMPLETE")
         jupyter.token = jupyter.token[::-1]
         assert jupyter.get("/astrok8s/clusters").status_code == 403
     finally:
@@ -252,10 +258,19 @@ def test_a_size_beyond_the_quota_is_refused(box: Box) -> None:
     assert set(box.nodes("first")) == {"first-master-0", "first-node-1"}
 
 
+def test_the_short_life_is_over(box: Box) -> None:
+    until(lambda: box.openstack("coe", "cluster", "list", "-f", "value"), lambda run: "brief" not in run.stdout)
+    credentials = box.openstack("application", "credential", "list", "-f", "value").stdout
+    assert len(credentials.splitlines()) == 1  # that of `first`, whose next declaration took the other one away
+    ended = box.run(str(SITE_BIN / "astrok8s"), "list", "--ended", OS_CLOUD=box.name)
+    assert "its time of 90s was over" in ended.stdout
+
+
 def test_the_declared_cluster_is_destroyed(box: Box) -> None:
     run = box.playbook("playbooks/destroy.yml", clusters=["first"])
     assert run.returncode == 0, run.stdout
     assert box.openstack("coe", "cluster", "list", "-f", "value").stdout == ""
+    assert box.openstack("application", "credential", "list", "-f", "value").stdout.strip() == ""
     assert list((box.home / "state" / "clusters").iterdir()) == []
 
 

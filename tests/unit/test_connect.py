@@ -7,7 +7,7 @@ import grpc
 import pytest
 from pyspark.sql.connect.client.retries import Retrying
 
-from astrok8s import AttachError, _connect
+from astrok8s import AttachError, ClusterGoneError, ClusterNotFoundError, _connect
 
 
 class Gone(grpc.RpcError):  # type: ignore[misc]
@@ -29,9 +29,11 @@ def tries(policy: Any, fails: int) -> int:
     return made
 
 
-def policy(why: str = "no route to host", refused: AttachError | None = None) -> Any:
+def policy(
+    why: str = "no route to host", refused: AttachError | None = None, gone: ClusterNotFoundError | None = None
+) -> Any:
     tunnel = SimpleNamespace(why=why, refused=refused, account=SimpleNamespace(look="See that it is there."))
-    return _connect._policy(SimpleNamespace(name="hyades"), tunnel)  # type: ignore[arg-type]
+    return _connect._policy(SimpleNamespace(name="hyades", gone=lambda: gone), tunnel)  # type: ignore[arg-type]
 
 
 def test_a_call_is_tried_again_until_the_connection_is_back() -> None:
@@ -44,6 +46,15 @@ def test_who_waits_in_vain_is_told_why(monkeypatch: pytest.MonkeyPatch) -> None:
         AttachError, match=r"The connection to hyades was lost.*: no route to host\. See that it is there\. Then"
     ):
         tries(policy(), fails=100)
+
+
+def test_who_waits_for_a_cluster_that_is_gone_is_told_so_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_connect, "_RECONNECT_S", -1)
+    ended = ClusterNotFoundError("The cluster hyades ended: its time was over.", remedy="Make it again.")
+    with pytest.raises(ClusterGoneError) as caught:
+        tries(policy(gone=ended), fails=100)
+    shown = "The cluster hyades ended: its time was over. Make it again. Then attach again."
+    assert caught.value._render_traceback_() == [shown]
 
 
 def test_who_has_waited_in_vain_is_not_kept_waiting_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,8 +13,8 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.vars import load_extra_vars
 from ansible_collections.astrok8s.magnum.plugins.module_utils import forms
 
-_SHORT = "size"
-"""The short name of an option, which needs no role's prefix."""
+_SHORT = ("size", "ttl", "idle", "keep")
+"""The short names of options, which need no role's prefix."""
 
 _MEANT = {"cloud": "cloud_name", "name": "magnum_cluster_name"}
 """What the Python package and the command line call by another name."""
@@ -45,7 +45,7 @@ def mistaken(given: Iterable[str], known: Iterable[str]) -> list[str]:
         given: The names of the variables of `--extra-vars`.
         known: The options of all roles.
     """
-    options = {*known, _SHORT}
+    options = {*known, *_SHORT}
     meant = {
         name: _MEANT.get(name) or next(iter(difflib.get_close_matches(name, options, n=1, cutoff=0.75)), None)
         for name in given

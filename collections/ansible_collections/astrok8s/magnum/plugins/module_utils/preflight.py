@@ -26,6 +26,7 @@ class Wanted:
         public_key: Its public key, where the cloud may lack it.
         flavor: The flavor of the workers; empty for the template's.
         master_flavor: The flavor of the control plane; empty for the template's.
+        ends: Whether it is to end by itself.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Wanted:
     public_key: str
     flavor: str
     master_flavor: str
+    ends: bool
 
 
 class Preflight:
@@ -63,6 +65,8 @@ class Preflight:
         """Checks everything, so that one run tells all that is wrong."""
         magnum, wanted = Magnum(self._cloud), self._wanted
         template = self._template(magnum)
+        if wanted.ends:
+            self._credential()
         if template is not None:
             self._image(str(template.get("image_id") or ""))
             self._networks(template)
@@ -94,6 +98,15 @@ class Preflight:
             return None
         self._found("template", found or not wanted.definition, can_make=True, otherwise="")
         return template
+
+    def _credential(self) -> None:
+        access = self._cloud.session.auth.get_access(self._cloud.session)
+        own = access.application_credential if access.application_credential_id else {}
+        if own.get("restricted"):
+            self.failed["credential"] = (
+                f"Your application credential {own['name']} is a restricted one: it may not make the credential with "
+                "which the cluster would end by itself. Use an unrestricted one."
+            )
 
     def _image(self, name: str) -> None:
         image = self._cloud.image.find_image(name) if name else None

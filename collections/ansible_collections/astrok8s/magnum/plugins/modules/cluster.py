@@ -76,6 +76,11 @@ cluster:
   description: The cluster as Magnum's API shows it; empty where there is none.
   returned: success
   type: dict
+deleted:
+  description: The clusters that this run has deleted, with C(name), C(uuid), C(size) and C(since).
+  returned: when O(state=absent)
+  type: list
+  elements: dict
 """
 
 from typing import Any
@@ -167,13 +172,12 @@ def resize(api: Magnum, cluster: Cluster, size: int, timeout: float) -> Cluster:
 
 
 def wait_begun(api: Magnum, cluster: Cluster, timeout: float) -> None:
-    """Waits until Magnum has begun anew with a cluster that failed: until then it shows the failure of before."""
+    """Waits until Magnum has begun: until then it shows the new size with the status of before, good or bad."""
 
     def begun(seen: Cluster | None) -> bool:
-        return seen is None or seen["updated_at"] != cluster["updated_at"]
+        return seen is None or seen["updated_at"] != cluster["updated_at"] or seen["status"].endswith("_IN_PROGRESS")
 
-    if cluster["status"].endswith("_FAILED"):
-        api.wait(cluster["uuid"], begun, f"Magnum to begin with cluster {cluster['name']}", timeout)
+    api.wait(cluster["uuid"], begun, f"Magnum to begin with cluster {cluster['name']}", timeout)
 
 
 def create(params: dict[str, Any], size: int, api: Magnum) -> Cluster:
@@ -213,10 +217,13 @@ def absent(params: dict[str, Any], api: Magnum, *, check_mode: bool) -> dict[str
         What the module returns.
     """
     name, before = params["name"], api.find(params["name"])
-    result = {"changed": before is not None, "cluster": {}, "diff": {"before": shown(before), "after": {}}}
+    deleted: list[dict[str, Any]] = []
+    result = {"changed": before is not None, "cluster": {}, "deleted": deleted}
+    result["diff"] = {"before": shown(before), "after": {}}
     while before and not check_mode:  # Magnum allows several of a name
         if before["status"] != "DELETE_IN_PROGRESS":
             api.delete(before["uuid"])
+            deleted.append(shown(before) | {"uuid": before["uuid"], "since": before["created_at"]})
             wait_begun(api, before, params["timeout"])
         api.wait(before["uuid"], gone, f"cluster {name} to be gone", params["timeout"])
         before = api.find(name)

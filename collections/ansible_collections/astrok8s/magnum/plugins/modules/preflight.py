@@ -62,6 +62,10 @@ options:
         description: The flavor of the control plane; empty for the template's.
         type: str
         default: ""
+      ends:
+        description: Whether it is to end by itself, for which it needs a credential of its own.
+        type: bool
+        default: false
 """
 
 EXAMPLES = r"""
@@ -107,6 +111,7 @@ CLUSTER: dict[str, Any] = {
     "public_key": {"type": "str", "default": "", "no_log": False},
     "flavor": {"type": "str", "default": ""},
     "master_flavor": {"type": "str", "default": ""},
+    "ends": {"type": "bool", "default": False},
 }
 
 

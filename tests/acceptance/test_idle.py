@@ -1,0 +1,100 @@
+"""What the role lifecycle promises of clusters that nobody uses: they end, and no others do."""
+
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from boxes import SITE_BIN, Box, until
+
+IDLE = timedelta(seconds=60)
+
+
+def astrok8s(box: Box, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return box.run(str(SITE_BIN / "astrok8s"), *arguments, OS_CLOUD=box.name)
+
+
+@contextmanager
+def kernel(box: Box, code: str, mode: str = "connect") -> Iterator[subprocess.Popen[str]]:
+    """A process that attaches, says so, and goes on with some code; it is killed at the end."""
+    program = (
+        f"import astrok8s, time; spark = astrok8s.attach('one', mode={mode!r}, quiet=True); print('here', flush=True)"
+    )
+    command = [str(SITE_BIN / "python"), "-c", f"{program}; {code}"]
+    environment = box.environment | {"OS_CLOUD": box.name}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout
+            assert process.stdout.readline() == "here\n"
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.fixture(scope="module")
+def one(box: Box) -> str:
+    """A cluster that ends when nobody uses it for a minute, since it was made."""
+    run = astrok8s(box, "provision", "one", "--size", "1", "--idle", "10m")
+    assert run.returncode == 0, run.stderr
+    return "one"
+
+
+def declare(box: Box, idle: timedelta) -> None:
+    run = box.playbook("site.yml", "--tags=cloud,magnum_cluster,lifecycle", clusters=["one"], idle=f"{idle.seconds}s")
+    assert run.returncode == 0, run.stdout
+
+
+def last_use(box: Box) -> datetime:
+    """Returns when the watcher has seen last that somebody used the cluster."""
+    told = box.kubectl("one", "get", "configmap", "use", "--namespace=astrok8s", "--output=jsonpath={.data.last}")
+    return datetime.fromisoformat(told.stdout)
+
+
+@pytest.mark.parametrize("mode", ["connect", "client"])
+def test_a_kernel_that_has_a_session_uses_the_cluster(box: Box, one: str, mode: str) -> None:
+    with kernel(box, "time.sleep(1000)", mode) as process:
+        begun = datetime.now(UTC)
+        leases = box.kubectl(one, "get", "leases", "--all-namespaces", "--selector=astrok8s/use", "--output=name")
+        assert f"-{process.pid}-" in leases.stdout
+        shown = until(lambda: astrok8s(box, "show", one), lambda run: "in use, ends at" in run.stdout)
+        assert shown.returncode == 0
+        assert last_use(box) > begun - timedelta(minutes=1)
+
+
+def test_a_session_that_is_stopped_gives_its_lease_back(box: Box, one: str) -> None:
+    box.kubectl(one, "delete", "leases", "--namespace=spark", "--selector=astrok8s/use").check_returncode()
+    with kernel(box, "spark.stop(); time.sleep(1000)"):
+        gone = ("get", "leases", "--all-namespaces", "--selector=astrok8s/use", "--output=name")
+        until(lambda: box.kubectl(one, *gone), lambda run: run.stdout == "", timeout_s=90)
+
+
+WRONG = {
+    "zero": (["--idle", "0s"], "A cluster cannot end when it was idle for 0s."),
+    "for ever": (["--idle", "never"], "'never' is no duration."),
+    "longer than it lives": (["--ttl", "1h", "--idle", "2h"], "A cluster that lives for 1h is not idle for 2h."),
+    "kept": (["-o", "lifecycle_keep=true"], "This site keeps no cluster for ever"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), WRONG.values(), ids=WRONG)
+def test_bad_input_is_refused(box: Box, one: str, arguments: list[str], message: str) -> None:
+    run = astrok8s(box, "provision", one, *arguments)
+    assert run.returncode in (1, 2)
+    assert message in " ".join((run.stdout + run.stderr).split())
+
+
+def test_a_cluster_in_use_stays_and_ends_when_its_kernel_was_killed(box: Box, one: str) -> None:
+    with kernel(box, "time.sleep(1000)"):
+        declare(box, IDLE)
+        begun = datetime.now(UTC)
+        # Longer than it may be idle.
+        until(lambda: astrok8s(box, "show", one), lambda _: last_use(box) > begun + 2 * IDLE, timeout_s=300)
+    until(
+        lambda: astrok8s(box, "show", one),
+        lambda run: bool(re.search(r"idle for \d+ min, ends at", run.stdout)) or run.returncode == 1,
+        timeout_s=300,
+    )
+    gone = ("coe", "cluster", "show", one)
+    until(lambda: box.openstack(*gone), lambda run: run.returncode != 0, timeout_s=300)
