@@ -8,9 +8,6 @@ from astrok8s.options import load_options
 if TYPE_CHECKING:
     from ansible_collections.astrok8s.magnum.plugins.module_utils.endings import Ending
 
-# How many records are looked at for one of a name.
-_MOST = 50
-
 
 def bucket() -> str:
     """Returns the bucket in which records are looked for: the default of the role."""
@@ -37,7 +34,7 @@ def _ending(connection: Any, name: str, uuid: str) -> "Ending | None":
     from keystoneauth1.exceptions import ClientException
 
     try:
-        found = endings.records(connection, bucket(), _MOST)
-        return next((ending for ending in found if uuid == ending.uuid or (not uuid and ending.cluster == name)), None)
+        found = endings.records(connection, bucket(), name=name)  # each is read as it is asked for
+        return next((ending for ending in found if uuid in ("", ending.uuid)), None)
     except ClientException:  # the cluster is gone, whatever is known of it
         return None

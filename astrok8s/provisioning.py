@@ -169,12 +169,16 @@ def check(name: str, *, size: int | None = None, cloud: str | None = None, **opt
     except MagnumError as error:
         raise OptionError("name", error.fact, remedy=error.remedy) from error
     longest = checked.get("lifecycle_longest", known["lifecycle_longest"].default)
+    ttl, idle = checked.get("lifecycle_ttl"), checked.get("lifecycle_idle")
     try:
-        lifetime.check(checked.get("lifecycle_ttl") or lifetime.DEFAULT, longest)
-        if checked.get("lifecycle_idle"):
-            lifetime.check_idle(checked["lifecycle_idle"], checked.get("lifecycle_ttl") or longest)
+        lifetime.check(ttl or lifetime.DEFAULT, longest)
     except MagnumError as error:
         raise OptionError("ttl", error.fact, remedy=error.remedy) from error
+    try:
+        if idle:
+            lifetime.check_idle(idle, ttl, longest)
+    except MagnumError as error:
+        raise OptionError("idle", error.fact, remedy=error.remedy) from error
     return checked
 
 
@@ -207,7 +211,7 @@ def preflight(name: str = "astro", *, size: int | None = None, cloud: str | None
                 size=checked.get("magnum_cluster_size"),
                 template=value("template"),
                 definition=value("template_definition"),
-                ends=True,
+                ends=not checked.get("lifecycle_keep", defaults["lifecycle_keep"]),
                 **{of: value(of) for of in ("image", "network", "keypair", "public_key", "flavor", "master_flavor")},
             ),
         )

@@ -20,7 +20,7 @@ def astrok8s(box: Box, *arguments: str) -> subprocess.CompletedProcess[str]:
 def kernel(box: Box, code: str, mode: str = "connect") -> Iterator[subprocess.Popen[str]]:
     """A process that attaches, says so, and goes on with some code; it is killed at the end."""
     program = (
-        f"import astrok8s, time; spark = astrok8s.attach('one', mode={mode!r}, quiet=True); print('here', flush=True)"
+        f"import signal, astrok8s; spark = astrok8s.attach('one', mode={mode!r}, quiet=True); print('here', flush=True)"
     )
     command = [str(SITE_BIN / "python"), "-c", f"{program}; {code}"]
     environment = box.environment | {"OS_CLOUD": box.name}
@@ -46,15 +46,17 @@ def declare(box: Box, idle: timedelta) -> None:
     assert run.returncode == 0, run.stdout
 
 
+USE = ("get", "configmap", "use", "--namespace=astrok8s", "--output=jsonpath={.data.last}")
+
+
 def last_use(box: Box) -> datetime:
     """Returns when the watcher has seen last that somebody used the cluster."""
-    told = box.kubectl("one", "get", "configmap", "use", "--namespace=astrok8s", "--output=jsonpath={.data.last}")
-    return datetime.fromisoformat(told.stdout)
+    return datetime.fromisoformat(box.kubectl("one", *USE).stdout)
 
 
 @pytest.mark.parametrize("mode", ["connect", "client"])
 def test_a_kernel_that_has_a_session_uses_the_cluster(box: Box, one: str, mode: str) -> None:
-    with kernel(box, "time.sleep(1000)", mode) as process:
+    with kernel(box, "signal.pause()", mode) as process:
         begun = datetime.now(UTC)
         leases = box.kubectl(one, "get", "leases", "--all-namespaces", "--selector=astrok8s/use", "--output=name")
         assert f"-{process.pid}-" in leases.stdout
@@ -65,7 +67,7 @@ def test_a_kernel_that_has_a_session_uses_the_cluster(box: Box, one: str, mode: 
 
 def test_a_session_that_is_stopped_gives_its_lease_back(box: Box, one: str) -> None:
     box.kubectl(one, "delete", "leases", "--namespace=spark", "--selector=astrok8s/use").check_returncode()
-    with kernel(box, "spark.stop(); time.sleep(1000)"):
+    with kernel(box, "spark.stop(); signal.pause()"):
         gone = ("get", "leases", "--all-namespaces", "--selector=astrok8s/use", "--output=name")
         until(lambda: box.kubectl(one, *gone), lambda run: run.stdout == "", timeout_s=90)
 
@@ -85,8 +87,18 @@ def test_bad_input_is_refused(box: Box, one: str, arguments: list[str], message:
     assert message in " ".join((run.stdout + run.stderr).split())
 
 
+def test_nobody_is_idle_while_the_cloud_is_away(box: Box, one: str) -> None:
+    declare(box, IDLE)
+    box.localcloud("down").check_returncode()
+    over = datetime.now(UTC) + IDLE
+    until(lambda: box.run("date"), lambda _: datetime.now(UTC) > over, timeout_s=90)
+    box.localcloud("up").check_returncode()
+    until(lambda: box.kubectl(one, *USE), lambda run: run.stdout > over.isoformat(), timeout_s=120)
+    declare(box, timedelta(minutes=10))  # in time: it would have ended at the first look
+
+
 def test_a_cluster_in_use_stays_and_ends_when_its_kernel_was_killed(box: Box, one: str) -> None:
-    with kernel(box, "time.sleep(1000)"):
+    with kernel(box, "signal.pause()"):
         declare(box, IDLE)
         begun = datetime.now(UTC)
         # Longer than it may be idle.

@@ -166,8 +166,9 @@ FORBIDDEN = [
     ("GET", "network", "/v2.0/networks"),
     ("GET", "object-store", ""),
     ("PUT", "object-store", "/mine"),
-    ("GET", "object-store", "/astrok8s/ended/{uuid}.json"),
-    ("DELETE", "object-store", "/astrok8s/ended/{uuid}.json"),
+    ("GET", "object-store", "{record}"),
+    ("DELETE", "object-store", "{record}"),
+    ("PUT", "object-store", "{record}.bak"),
     ("PUT", "object-store", "/astrok8s/ended/{other}.json"),
     ("PUT", "object-store", "/astrok8s"),
     ("GET", "identity", "/v3/users/{user}"),
@@ -184,6 +185,7 @@ def test_the_credential_can_do_nothing_else(
 ) -> None:
     names = {"uuid": told(box, "one")["uuid"], "other": "1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed"}
     names |= {"user": token["user"]["id"], "id": credential["id"]}
+    names["record"] = told(box, "one")["record"].removeprefix(endpoint(token, "object-store"))
     url = endpoint(token, service).removesuffix("/v3") + path.format(**names)
     headers = {"X-Auth-Token": token["X-Auth-Token"]}
     answer = requests.request(method, url, headers=headers, json={}, timeout=30)

@@ -144,7 +144,7 @@ IDLE = [
     ("0s", None, "A cluster cannot end when it was idle for 0s"),
     ("soon", None, "'soon' is no duration"),
     ("2h", "1h", "A cluster that lives for 1h is not idle for 2h"),
-    ("13h", None, "A cluster that lives for 12h is not idle for 13h"),
+    ("8d", None, "A cluster that lives for 7d is not idle for 8d"),
 ]
 
 
@@ -154,3 +154,6 @@ def test_how_long_it_cannot_be_idle(idle: str, ttl: str | None, message: str) ->
         lifetime_seconds(ttl, "7d", idle)
     with pytest.raises(MagnumError, match=message):
         lifetime.declared(ttl, "7d", None, NOON, idle)
+    with pytest.raises(OptionError, match=message) as told:
+        check("one", lifecycle_ttl=ttl, lifecycle_idle=idle)
+    assert told.value.name == "idle"

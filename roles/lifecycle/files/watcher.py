@@ -5,7 +5,8 @@ beside it may look at this cluster, delete it and write a record of that, and no
 asked again, for as long as the credential lives.
 
 What counts as use, here and nowhere else: a kernel that has a session, which says so by a Lease that it renews
-(`astrok8s/_lease.py`), and a driver or an executor of Spark that runs, whoever has started it.
+(`astrok8s/_lease.py`), and a driver or an executor of Spark that runs, whoever has started it. Whether somebody did
+while this program could not look, nobody knows: it counts as use, too.
 """
 
 import json
@@ -32,6 +33,8 @@ TRIES = 3
 UNITS = (("h", 3600), ("m", 60))
 # How long after the end it goes by what it has read last, where the cluster's own API does not answer any more.
 PATIENCE_S = 600
+# After how long without a look somebody may have come and gone unseen: a lease is good for as long.
+UNSEEN = timedelta(seconds=90)
 
 
 def main() -> None:
@@ -55,14 +58,15 @@ def main() -> None:
 def wait_for_end() -> tuple[dict[str, str], str]:
     """Returns when the cluster is to end: what it tells of that, and why it is."""
     told: dict[str, str] = {}
-    used = last_use()
+    used = looked = datetime.min.replace(tzinfo=UTC)
     while True:
         get_ready()
         now, fresh = datetime.now(UTC), True
         try:
             told = ask_kubernetes(f"{OWN}/lifecycle")["data"]
-            if in_use(now):
+            if now > looked + UNSEEN or in_use(now):
                 used = note_use(now)
+            looked = now
         except OSError as error:
             say(f"Kubernetes does not answer, trying again: {words(error)}")
             fresh = False
@@ -70,7 +74,7 @@ def wait_for_end() -> tuple[dict[str, str], str]:
             lived = datetime.fromisoformat(told["end"]) - datetime.fromisoformat(told["since"])
             return told, f"its time of {spoken(lived)} was over"
         # Only who was answered knows that nobody uses it.
-        if fresh and now >= (used or datetime.fromisoformat(told["since"])) + timedelta(seconds=float(told["idle_s"])):
+        if fresh and now >= used + timedelta(seconds=float(told["idle_s"])):
             return told, f"nobody had used it for {told['idle']}"
         time.sleep(POLL_S)
 
@@ -100,19 +104,8 @@ def is_held(lease: Mapping[str, Any], now: datetime) -> bool:
     return now < renewed + timedelta(seconds=lease["leaseDurationSeconds"])
 
 
-def last_use() -> datetime | None:
-    """Returns when an earlier pod of this program has seen that somebody used the cluster; None if it has not."""
-    while True:
-        try:
-            told = ask_kubernetes(f"{OWN}/use").get("data") or {}
-            return datetime.fromisoformat(told["last"]) if "last" in told else None
-        except OSError as error:
-            say(f"Kubernetes does not answer, trying again: {words(error)}")
-        time.sleep(POLL_S)
-
-
 def note_use(now: datetime) -> datetime:
-    """Notes for later pods that somebody uses the cluster now; returns that time."""
+    """Notes for everybody that the cluster is in use now; returns that time."""
     ask_kubernetes(f"{OWN}/use", {"data": {"last": now.isoformat(timespec="seconds")}})
     return now
 

@@ -13,12 +13,12 @@ from ..module_utils.errors import MagnumError
 
 def lifetime_seconds(ttl: str | None, longest: str, idle: str | None = None) -> float:
     """Returns for how many seconds a new cluster is to live, if it may live that long, and idle no longer."""
-    ttl = ttl or lifetime.DEFAULT
+    wanted = ttl or lifetime.DEFAULT
     try:
-        lifetime.check(ttl, longest)
+        lifetime.check(wanted, longest)
         if idle is not None:
-            lifetime.check_idle(idle, ttl)
-        return lifetime.duration(ttl).total_seconds()
+            lifetime.check_idle(idle, ttl, longest)
+        return lifetime.duration(wanted).total_seconds()
     except MagnumError as error:
         raise AnsibleFilterError(str(error)) from error
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
+from zlib import crc32
 
 from .errors import MagnumError
 from .storage import check_bucket, check_bucket_name, make_bucket
@@ -55,17 +56,26 @@ class Ending:
         return asdict(self) | {"since": self.since.isoformat(), "ended": self.ended.isoformat()}
 
 
-def place(connection: Any, bucket: str, uuid: str) -> str:
+def place(connection: Any, bucket: str, name: str, uuid: str) -> str:
     """Returns the URL of the record of a cluster, by Swift's own API; empty where the cloud has no object storage.
 
     Args:
         connection: An openstacksdk connection, authenticated.
         bucket: The bucket of the records; empty for none.
-        uuid: The cluster's.
+        name: The cluster's.
+        uuid: Magnum's name for it.
     """
     url = _endpoint(connection) if bucket else ""
-    # Short: Keystone keeps 128 characters of the path in an access rule.
-    return f"{url.rstrip('/')}/{bucket}/{_FOLDER}/{uuid}.json" if url else ""
+    return f"{url.rstrip('/')}/{bucket}/{_start(name)}{uuid}.json" if url else ""
+
+
+def _start(name: str) -> str:
+    """Returns how the records of clusters of a name begin.
+
+    They are found by the name, of which this keeps a sum alone: an access rule of Keystone has 128 characters for all
+    of a path.
+    """
+    return f"{_FOLDER}/{crc32(name.encode()):08x}-"
 
 
 def ready(connection: Any, bucket: str, *, make: bool = True) -> bool:
@@ -101,7 +111,7 @@ def write(connection: Any, bucket: str, ending: Ending) -> None:
     """
     from keystoneauth1.exceptions import ClientException
 
-    url = place(connection, bucket, ending.uuid)
+    url = place(connection, bucket, ending.cluster, ending.uuid)
     try:
         if url:
             connection.object_store.put(url, json=ending.tell(), raise_exc=True)
@@ -112,26 +122,30 @@ def write(connection: Any, bucket: str, ending: Ending) -> None:
         ) from error
 
 
-def records(connection: Any, bucket: str, most: int = 100) -> Iterator[Ending]:
+def records(connection: Any, bucket: str, most: int = 100, *, name: str = "") -> Iterator[Ending]:
     """Yields the records, the latest first; none where there is no bucket, or no object storage.
 
     Args:
         connection: An openstacksdk connection, authenticated.
         bucket: The bucket of the records.
         most: How many.
+        name: Of clusters of this name alone; of all if empty.
     """
-    listed = _listed(connection, bucket) if _endpoint(connection) else ()
+    start = _start(name) if name else f"{_FOLDER}/"
+    listed = _listed(connection, bucket, start) if _endpoint(connection) else ()
     for _, path in sorted(listed, reverse=True)[:most]:
-        yield Ending.read(connection.object_store.get(f"/{bucket}/{path}", raise_exc=True).json())
+        ending = Ending.read(connection.object_store.get(f"/{bucket}/{path}", raise_exc=True).json())
+        if name in ("", ending.cluster):  # two names may have one sum
+            yield ending
 
 
-def _listed(connection: Any, bucket: str) -> Iterator[tuple[str, str]]:
-    """Yields when the objects of a bucket were written, and their names, page by page."""
+def _listed(connection: Any, bucket: str, start: str) -> Iterator[tuple[str, str]]:
+    """Yields when the objects of a bucket were written whose names begin so, and the names, page by page."""
     from keystoneauth1.exceptions import NotFound
 
     marker = ""
     while True:
-        query = {"prefix": f"{_FOLDER}/", "format": "json", "marker": marker}
+        query = {"prefix": start, "format": "json", "marker": marker}
         try:
             page = connection.object_store.get(f"/{bucket}", params=query, raise_exc=True).json()
         except NotFound:

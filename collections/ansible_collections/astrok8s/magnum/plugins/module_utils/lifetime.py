@@ -93,16 +93,18 @@ def check(ttl: str, longest: str) -> None:
         raise MagnumError(f"A cluster cannot live for {ttl}: this site allows {longest}.", "Give less, and extend it.")
 
 
-def check_idle(idle: str, ttl: str) -> None:
+def check_idle(idle: str, ttl: str | None, longest: str) -> None:
     """Checks how long nobody may use a cluster.
 
     Args:
         idle: How long.
-        ttl: How long it is to live.
+        ttl: How long it is to live; None where nothing is said, since one that is there may live longer than others.
+        longest: How long the site allows.
 
     Raises:
         MagnumError: It is no duration, too short, or longer than the cluster lives.
     """
+    ttl = ttl or longest
     if duration(idle) < LEAST:
         raise MagnumError(f"A cluster cannot end when it was idle for {idle}.", "Give a minute at least.")
     if duration(idle) > duration(ttl):
@@ -123,7 +125,7 @@ def declared(ttl: str | None, longest: str, known: Lifetime | None, now: datetim
         MagnumError: It cannot live that long, or would end at once.
     """
     if idle is not None:
-        check_idle(idle, ttl or (known.ttl if known else DEFAULT))
+        check_idle(idle, ttl, longest)
     idle = idle or (known.idle if known else "") or IDLE
     if known and ttl in (None, known.ttl):
         return replace(known, longest=longest, idle=idle)

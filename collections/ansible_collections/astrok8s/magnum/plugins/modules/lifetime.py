@@ -132,7 +132,7 @@ def settle(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
     if cluster is None:
         raise MagnumError(f"The cloud {params['cloud']} has no cluster {params['name']}.", "Declare it by site.yml.")
     missing = endings.ready(connection, params["bucket"], make=not check_mode)
-    record = endings.place(connection, params["bucket"], uuid)
+    record = endings.place(connection, params["bucket"], cluster["name"], uuid)
     removed = [] if check_mode else lifetime.remove_credentials(connection, held, uuid)
     known = lifetime.Lifetime.read(params["known"]) if params["known"] else None
     wanted = lifetime.declared(params["ttl"], params["longest"], known, lifetime.now(), params["idle"])
