@@ -211,6 +211,8 @@ def preflight(name: str = "astro", *, size: int | None = None, cloud: str | None
                 size=checked.get("magnum_cluster_size"),
                 template=value("template"),
                 definition=value("template_definition"),
+                most_clusters=checked.get("cloud_most_clusters"),
+                most_workers=checked.get("cloud_most_workers"),
                 ends=not checked.get("lifecycle_keep", defaults["lifecycle_keep"]),
                 **{of: value(of) for of in ("image", "network", "keypair", "public_key", "flavor", "master_flavor")},
             ),

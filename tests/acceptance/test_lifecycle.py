@@ -194,6 +194,41 @@ def test_the_credential_can_do_nothing_else(
     assert requests.get(own, headers=headers, timeout=30).json()["name"] == "one"
 
 
+LIMITS = [
+    ({"cloud_most_clusters": 1}, "This site allows a user 1 cluster; with more you would have 2 (one of size 1)."),
+    ({"cloud_most_workers": 1}, "with size 1 of more you would have 2 (one of size 1). Destroy one of them"),
+    ({"cloud_most_workers": -1}, "A site cannot allow a user -1 workers. Give a whole number, or nothing."),
+]
+
+
+@pytest.mark.usefixtures("one")
+@pytest.mark.parametrize(("limit", "message"), LIMITS, ids=str)
+def test_a_site_limits_what_a_user_has(box: Box, limit: dict[str, int], message: str) -> None:
+    run = declare(box, "more", **limit)
+    assert run.returncode == 2
+    assert message in " ".join(run.stdout.split())
+    assert box.openstack("coe", "cluster", "list", "--format=value", "--column=name").stdout == "one\n"
+
+
+BELOW = [
+    ({"cloud_most_clusters": 0}, "This site allows a user 0 clusters; with one you would have 1 (one)."),
+    ({"cloud_most_workers": 0}, "with size 1 of one you would have 1."),
+    ({"lifecycle_longest": "1d"}, "that is longer than 1d, which this site allows now"),  # it was extended
+]
+
+
+@pytest.mark.parametrize(("limit", "message"), BELOW, ids=str)
+def test_a_limit_below_what_runs_is_told_and_changes_nothing(
+    box: Box, one: str, limit: dict[str, object], message: str
+) -> None:
+    before = told(box, one)
+    run = declare(box, one, **limit)
+    assert run.returncode == 2
+    assert message in " ".join(run.stdout.split())
+    assert told(box, one) == before
+    assert "changed=0" in declare(box, one, cloud_most_clusters=1, cloud_most_workers=1).stdout
+
+
 @pytest.mark.usefixtures("one")
 def test_sessions_cannot_read_the_credential(box: Box) -> None:
     who = "--as=system:serviceaccount:spark:spark"

@@ -157,3 +157,9 @@ def test_how_long_it_cannot_be_idle(idle: str, ttl: str | None, message: str) ->
     with pytest.raises(OptionError, match=message) as told:
         check("one", lifecycle_ttl=ttl, lifecycle_idle=idle)
     assert told.value.name == "idle"
+
+
+def test_a_site_that_allows_less_than_what_lives_says_so() -> None:
+    with pytest.raises(MagnumError, match="lives until 2026-01-02 04:00 UTC: that is longer than 8h, which this"):
+        lifetime.declared(None, "8h", KNOWN, NOON)
+    assert lifetime.declared("8h", "8h", KNOWN, NOON).end == NOON + timedelta(hours=8)

@@ -1,6 +1,5 @@
 """What the collection works out by itself. Magnum answers in tests/e2e and tests/acceptance."""
 
-import math
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +14,6 @@ from ansible_collections.astrok8s.magnum.plugins.module_utils.magnum import (
     describe,
     size_of,
 )
-from ansible_collections.astrok8s.magnum.plugins.module_utils.preflight import largest_size
 from ansible_collections.astrok8s.magnum.plugins.modules.cluster import check_fixed, complete, gone
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,15 +46,6 @@ def test_a_size_that_is_left_out_is_the_one_that_is_there() -> None:
     for text in ("roles/magnum_cluster/meta/argument_specs.yml", "roles/magnum_cluster/defaults/main.yml"):
         told = " ".join((ROOT / text).read_text().replace("#", "").split())
         assert f"keeps its own, and a new one gets {DEFAULT_SIZE}." in told
-
-
-def test_the_largest_size_is_what_the_scarcest_resource_allows() -> None:
-    worker = {"instances": 1, "cores": 2, "MiB of RAM": 4096}
-    needs = {name: 101 * amount for name, amount in worker.items()}  # 100 workers and a control plane like them
-    assert largest_size(100, needs, {"instances": 64, "cores": 40, "MiB of RAM": math.inf}, worker) == 19
-    assert largest_size(100, needs, {"instances": 64, "cores": 41, "MiB of RAM": math.inf}, worker) == 19
-    assert largest_size(100, needs, {"instances": 64, "cores": 42, "MiB of RAM": math.inf}, worker) == 20
-    assert largest_size(100, needs, {"instances": 0, "cores": 40, "MiB of RAM": math.inf}, worker) == 0
 
 
 def test_a_misspelt_option_gets_the_nearest_name_of_any_role() -> None:

@@ -49,6 +49,11 @@ class Lifetime:
     longest: str
     idle: str
 
+    @property
+    def last(self) -> datetime:
+        """Until when the site allows it to live, UTC."""
+        return self.since + duration(self.longest)
+
     @classmethod
     def read(cls, told: Mapping[str, str]) -> "Lifetime":
         """Returns one from what `tell` has told."""
@@ -57,7 +62,7 @@ class Lifetime:
 
     def tell(self) -> dict[str, str]:
         """Returns it as texts; times are of ISO 8601."""
-        times = {"since": self.since.isoformat(), "end": self.end.isoformat()}
+        times = {"since": self.since.isoformat(), "end": self.end.isoformat(), "last": self.last.isoformat()}
         idle_s = f"{duration(self.idle).total_seconds():.0f}"  # for the watcher
         return times | {"ttl": self.ttl, "longest": self.longest, "idle": self.idle, "idle_s": idle_s}
 
@@ -128,7 +133,14 @@ def declared(ttl: str | None, longest: str, known: Lifetime | None, now: datetim
         check_idle(idle, ttl, longest)
     idle = idle or (known.idle if known else "") or IDLE
     if known and ttl in (None, known.ttl):
-        return replace(known, longest=longest, idle=idle)
+        lasting = replace(known, longest=longest, idle=idle)
+        if lasting.end > lasting.last:
+            raise MagnumError(
+                f"The cluster lives until {known.end:%Y-%m-%d %H:%M} UTC: that is longer than {longest}, which this "
+                f"site allows now, from {known.since:%Y-%m-%d %H:%M} UTC.",
+                "Declare a shorter ttl, or destroy it.",
+            )
+        return lasting
     ttl = ttl or DEFAULT
     check(ttl, longest)
     if known is None:
@@ -153,11 +165,10 @@ def extended(by: str, known: Lifetime) -> Lifetime:
     Raises:
         MagnumError: The site does not allow that.
     """
-    last = known.since + duration(known.longest)
-    if duration(by) > last - known.end:
+    if duration(by) > known.last - known.end:
         raise MagnumError(
             f"The cluster cannot live {by} longer than {known.end:%Y-%m-%d %H:%M} UTC: this site allows "
-            f"{known.longest}, until {last:%Y-%m-%d %H:%M} UTC.",
+            f"{known.longest}, until {known.last:%Y-%m-%d %H:%M} UTC.",
             "Extend it by less, or make another one.",
         )
     return replace(known, end=known.end + duration(by))

@@ -2,13 +2,13 @@
 # Apache-2.0
 """Whether a cloud can make a cluster of a size, looked at before anything is made."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from . import limits
 from .errors import MagnumError
-from .magnum import Magnum, size_of
+from .magnum import Cluster, Magnum, size_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +27,8 @@ class Wanted:
         flavor: The flavor of the workers; empty for the template's.
         master_flavor: The flavor of the control plane; empty for the template's.
         ends: Whether it is to end by itself.
+        most_clusters: How many clusters the site allows a user; None for any number.
+        most_workers: How many workers the site allows all clusters of a user; None for any number.
     """
 
     name: str
@@ -40,6 +42,8 @@ class Wanted:
     flavor: str
     master_flavor: str
     ends: bool
+    most_clusters: int | None
+    most_workers: int | None
 
 
 class Preflight:
@@ -73,6 +77,7 @@ class Preflight:
             self._keypair(str(wanted.keypair or template.get("keypair_id") or ""))
             existing = magnum.find(wanted.name)
             size = size_of(wanted.size, existing)
+            self._limits(magnum, size, existing)
             new_workers = max(0, size - (existing["node_count"] if existing else 0))
             added = {"worker": new_workers, "control plane": 0 if existing else 1}
             if flavors := self._flavors(template, added):
@@ -162,46 +167,22 @@ class Preflight:
         return flavors
 
     def _quota(self, size: int, flavors: Mapping[str, Any], added: Mapping[str, int]) -> None:
-        needs, left = _needs(flavors, added), _left(self._cloud.compute.get_limits().absolute)
-        short = [name for name, amount in needs.items() if amount > left[name]]
-        if not short:
-            self.passed["quota"] = ", ".join(f"{needs[name]} of {left[name]:g} {name}" for name in needs)
+        known = limits.resources(self._cloud.compute.get_limits().absolute, flavors, added)
+        self._told("quota", limits.quota(size, known))
+
+    def _limits(self, magnum: Magnum, size: int, existing: Cluster | None) -> None:
+        """Looks at what the site allows the owner of the cluster, which others of the project may resize, too."""
+        wanted = self._wanted
+        if wanted.most_clusters is None and wanted.most_workers is None:
             return
-        told = ", ".join(f"{needs[name]} {name}, of which {left[name]:g} are left" for name in short)
-        fits = largest_size(size, needs, left, _needs(flavors, {"worker": 1}))
-        remedy = f"Size {fits} fits; use that, or ask for more quota." if fits else "Ask for more quota."
-        self.failed["quota"] = f"The quota does not allow size {size}: it needs {told}. {remedy}"
+        owner = existing["user_id"] if existing else self._cloud.current_user_id
+        own = existing["uuid"] if existing else ""
+        others = [other for other in magnum.all_details() if other["user_id"] == owner and other["uuid"] != own]
+        self._told("limits", limits.of_user(wanted.name, size, others, wanted.most_clusters, wanted.most_workers))
 
-
-def largest_size(size: int, needs: Mapping[str, int], left: Mapping[str, float], worker: Mapping[str, int]) -> int:
-    """Returns the largest number of workers that a quota allows.
-
-    Args:
-        size: One that it does not allow.
-        needs: What that number adds, by resource.
-        left: What is left of each resource; infinity where there is no limit.
-        worker: What one worker needs of each resource.
-    """
-    surplus = [math.ceil((needs[name] - left[name]) / worker[name]) for name in needs if needs[name] > left[name]]
-    return max(0, size - max(surplus, default=0))
-
-
-def _needs(flavors: Mapping[str, Any], added: Mapping[str, int]) -> dict[str, int]:
-    known = [(flavors[role], count) for role, count in added.items() if flavors[role]]
-    return {
-        "instances": sum(added.values()),
-        "cores": sum(flavor.vcpus * count for flavor, count in known),
-        "MiB of RAM": sum(flavor.ram * count for flavor, count in known),
-    }
-
-
-def _left(limits: Any) -> dict[str, float]:
-    pairs = {
-        "instances": (limits.instances, limits.instances_used),
-        "cores": (limits.total_cores, limits.total_cores_used),
-        "MiB of RAM": (limits.total_ram, limits.total_ram_used),
-    }
-    # A cloud tells -1, or nothing, where it has no limit.
-    return {
-        name: math.inf if limit is None or limit < 0 else limit - (used or 0) for name, (limit, used) in pairs.items()
-    }
+    def _told(self, check: str, told: tuple[str, str]) -> None:
+        passed, failed = told
+        if failed:
+            self.failed[check] = failed
+        else:
+            self.passed[check] = passed

@@ -9,7 +9,8 @@ short_description: Whether a cloud can make a cluster of this size
 version_added: 0.1.0
 description:
   - Checks that the cloud answers and accepts the credentials, that it has the cluster template with its image, flavors,
-    networks and keypair, or that they are defined, and that the quota allows the nodes that are not there yet.
+    networks and keypair, or that they are defined, and that the quota allows the nodes that are not there yet, and the
+    site its user so many.
   - Tells all that is wrong at once. Changes nothing.
   - It is one module, since most of what a task costs is the start of a module and its connection.
 extends_documentation_fragment:
@@ -66,6 +67,12 @@ options:
         description: Whether it is to end by itself, for which it needs a credential of its own.
         type: bool
         default: false
+      most_clusters:
+        description: How many clusters the site allows a user; any number if left out.
+        type: int
+      most_workers:
+        description: How many workers the site allows all clusters of a user; any number if left out.
+        type: int
 """
 
 EXAMPLES = r"""
@@ -83,7 +90,7 @@ checks:
   description: What was found, by the name of the check.
   returned: success
   type: dict
-  sample: {"template": "is there", "quota": "9 of 64 instances"}
+  sample: {"template": "is there", "quota": "instances: 3 used, 9 more, 52 of 64 left then"}
 missing:
   description: What is defined and must be made; any of V(template), V(image), V(network), V(keypair).
   returned: success
@@ -112,6 +119,8 @@ CLUSTER: dict[str, Any] = {
     "flavor": {"type": "str", "default": ""},
     "master_flavor": {"type": "str", "default": ""},
     "ends": {"type": "bool", "default": False},
+    "most_clusters": {"type": "int"},
+    "most_workers": {"type": "int"},
 }
 
 
