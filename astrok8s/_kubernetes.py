@@ -80,8 +80,7 @@ class Access:
         """Gives the API. Its client wants files, which live as long as that, in a folder that only we read."""
         from kubernetes import client
 
-        with tempfile.TemporaryDirectory(prefix="astrok8s-") as name:
-            folder = Path(name)
+        with _private.temporary() as folder:
             configuration = client.Configuration(host=self.server)
             configuration.ssl_ca_cert = write(folder / "ca.crt", self.authority)
             configuration.cert_file = write(folder / "client.crt", self.certificate)

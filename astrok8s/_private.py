@@ -1,12 +1,49 @@
 """Files of this process that only its user reads, and those that are kept for the next one."""
 
+import fcntl
 import functools
 import os
+import shutil
 import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PREFIX = "astrok8s-"
 """How the names of such folders begin."""
+
+# Folders that their process holds a lock of.
+_HELD = f"{PREFIX}held-"
+# A younger one may not be locked yet.
+_NEW_S = 60
+
+
+@contextmanager
+def temporary() -> Iterator[Path]:
+    """Gives a folder for a while. One whose process was killed goes with the next: a key may be in it."""
+    _remove_left()
+    with tempfile.TemporaryDirectory(prefix=_HELD) as name:
+        lock = os.open(name, os.O_RDONLY)  # the kernel takes it back, however the process ends
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield Path(name)
+        finally:
+            os.close(lock)
+
+
+def _remove_left() -> None:
+    """Removes the folders whose process was killed."""
+    for path in Path(tempfile.gettempdir()).glob(f"{_HELD}*"):
+        with suppress(OSError):  # somebody holds it, or was faster
+            lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                found = os.fstat(lock)
+                if found.st_uid == os.geteuid() and time.time() - found.st_mtime > _NEW_S:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(path)
+            finally:
+                os.close(lock)
 
 
 @functools.cache

@@ -4,7 +4,6 @@ import os
 import secrets
 import signal
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -15,6 +14,7 @@ import ansible_runner
 import psutil
 import yaml
 
+from astrok8s import _private
 from astrok8s._content import content_dir
 from astrok8s.errors import ProvisionError
 
@@ -45,7 +45,8 @@ def run(playbook: str, name: str, variables: Mapping[str, Any], say: Say) -> Non
     failures: list[Event] = []
     news = _News(say)
     mark = secrets.token_hex(8)
-    with tempfile.TemporaryDirectory(prefix="astrok8s-") as folder, _interrupt() as interrupted:
+    with _private.temporary() as path, _interrupt() as interrupted:
+        folder = str(path)
         runner = ansible_runner.interface.init_runner(
             private_data_dir=folder,
             playbook=str(content_dir() / playbook),

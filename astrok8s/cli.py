@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from astrok8s import _environment, lifetimes
+from astrok8s import _environment, lifetimes, orphans
 from astrok8s.clusters import Cluster, get_cluster, list_clusters
 from astrok8s.errors import AstroK8sError, OptionError, ProvisionError
 from astrok8s.options import load_options
@@ -23,6 +23,7 @@ from astrok8s.provisioning import resize as resize_cluster
 
 if TYPE_CHECKING:
     from ansible_collections.astrok8s.magnum.plugins.module_utils.endings import Ending
+    from ansible_collections.astrok8s.magnum.plugins.module_utils.orphans import Orphan
 
 app = typer.Typer(
     help="Disposable Spark clusters on OpenStack Magnum.",
@@ -210,6 +211,33 @@ def access_list(name: Name = "astro", cloud: Cloud = None) -> None:
 
 
 @app.command()
+def doctor(
+    only_orphans: Annotated[
+        bool, typer.Option("--orphans", help="Look for orphans alone: the only check that there is yet.")
+    ] = False,
+    clean: Annotated[bool, typer.Option("--clean", help="Remove the orphans, after showing them.")] = False,
+    cloud: Cloud = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Look for what is wrong, such as orphans: what clusters that are gone have left. Exits with 1 where there is."""
+    del only_orphans  # all checks are this one
+    with _told_errors():
+        found = orphans.find(cloud)
+        out.print(_orphans(found))
+        removable = [orphan for orphan in found if orphan.removable]
+        if clean and found:
+            if removable and not yes:
+                _confirm(f"Remove {len(removable)} of them?")
+            kept = orphans.remove(found, cloud=cloud)
+            for wrong in kept.values():
+                err.print(f"[red]astrok8s:[/] {escape(wrong)}")
+            out.print(f"{len(found) - len(kept)} removed, {len(kept)} left.")
+            found = list(kept)
+    if found:
+        raise typer.Exit(1)
+
+
+@app.command()
 def pack(
     requirements: Annotated[Path, typer.Argument(help="A file of requirements, as pip reads it.")],
     folder: Annotated[Path, typer.Argument(help="The folder that is made.")],
@@ -247,6 +275,15 @@ def _endings(found: "list[Ending]") -> Table | str:
     for ending in found:
         rows.add_row(escape(ending.cluster), f"{ending.ended:%Y-%m-%d %H:%M}", escape(ending.why), escape(ending.by))
     return rows if found else "There is no record of a cluster that has ended."
+
+
+def _orphans(found: "list[Orphan]") -> Table | str:
+    """Returns a table of what clusters that are gone have left."""
+    rows = Table("kind", Column("name", overflow="fold"), Column("cluster", overflow="fold"), "since (UTC)", "why")
+    for orphan in found:
+        since = f"{orphan.since:%Y-%m-%d %H:%M}" if orphan.since else ""
+        rows.add_row(orphan.kind, escape(orphan.name), escape(orphan.cluster), since, escape(orphan.why))
+    return rows if found else "There are no orphans."
 
 
 def _confirm(question: str) -> None:

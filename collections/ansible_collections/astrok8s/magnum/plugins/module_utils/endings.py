@@ -15,6 +15,7 @@ ITSELF = "itself"
 """By whom a cluster ends whose time is over."""
 
 _FOLDER = "ended"
+_UUID = 36  # characters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +138,17 @@ def records(connection: Any, bucket: str, most: int = 100, *, name: str = "") ->
         ending = Ending.read(connection.object_store.get(f"/{bucket}/{path}", raise_exc=True).json())
         if name in ("", ending.cluster):  # two names may have one sum
             yield ending
+
+
+def ended(connection: Any, bucket: str) -> set[str]:
+    """Returns the UUIDs of the clusters that have a record; none where there is no bucket, or no object storage.
+
+    Args:
+        connection: An openstacksdk connection, authenticated.
+        bucket: The bucket of the records; empty for none.
+    """
+    listed = _listed(connection, bucket, f"{_FOLDER}/") if bucket and _endpoint(connection) else ()
+    return {path.removesuffix(".json")[-_UUID:] for _, path in listed}
 
 
 def _listed(connection: Any, bucket: str, start: str) -> Iterator[tuple[str, str]]:

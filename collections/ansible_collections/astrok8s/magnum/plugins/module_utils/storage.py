@@ -2,11 +2,16 @@
 # Apache-2.0
 """A cloud's object storage: where its S3 is, a key for it, and buckets."""
 
+import json
 import re
+import secrets
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 from .errors import MagnumError
+
+_MARK = "astrok8s"
 
 
 @dataclass(frozen=True)
@@ -65,19 +70,72 @@ def key(connection: Any, *, make: bool = True) -> Key | None:
     """
     from keystoneauth1.exceptions import Forbidden, NotFound
 
-    path, project = f"/users/{connection.current_user_id}/credentials/OS-EC2", connection.current_project_id
     try:
-        keys: list[dict[str, str]] = connection.identity.get(path, raise_exc=True).json()["credentials"]
-        # Not one that a trust has made for somebody else to act with.
-        own = [entry for entry in keys if entry["tenant_id"] == project and not entry.get("trust_id")]
+        own = _own(connection)
         if not own and make:
-            own = [connection.identity.post(path, json={"tenant_id": project}, raise_exc=True).json()["credential"]]
+            own = [_make_key(connection)]
     except (Forbidden, NotFound) as error:  # NotFound: this Keystone makes no such keys
         raise MagnumError(
             f"Keystone gives no key of object storage: {error}.",
             "See whether `openstack ec2 credentials create` works; application credentials may not.",
         ) from error
-    return Key(own[0]["access"], own[0]["secret"]) if own else None
+    return own[0] if own else None
+
+
+def keys(connection: Any) -> list[str]:
+    """Returns the names of the keys that astrok8s has made for the user, this project and this region.
+
+    Args:
+        connection: An openstacksdk connection, authenticated.
+    """
+    from keystoneauth1.exceptions import Forbidden, NotFound
+
+    try:
+        return [key.access for key in _own(connection) if key.access.startswith(_mark(connection))]
+    except (Forbidden, NotFound):  # of a user who has no right to any, or a Keystone without
+        return []
+
+
+def _own(connection: Any) -> list[Key]:
+    """Returns the keys that the user has for the project, but for those that astrok8s has made for other regions."""
+    path, project = f"/users/{connection.current_user_id}/credentials/OS-EC2", connection.current_project_id
+    entries = connection.identity.get(path, raise_exc=True).json()["credentials"]
+    return [
+        Key(entry["access"], entry["secret"])
+        for entry in entries
+        # Not one that a trust has made for somebody else to act with.
+        if entry["tenant_id"] == project
+        and not entry.get("trust_id")
+        and not _is_elsewhere(connection, entry["access"])
+    ]
+
+
+def _make_key(connection: Any) -> Key:
+    """Has Keystone keep a key whose name says that it is astrok8s's, so that it can go when no cluster needs it."""
+    from keystoneauth1.exceptions import Forbidden
+
+    user, project = connection.current_user_id, connection.current_project_id
+    key = Key(_mark(connection) + secrets.token_hex(8), secrets.token_hex(16))
+    asked = {"type": "ec2", "user_id": user, "project_id": project}
+    asked["blob"] = json.dumps({"access": key.access, "secret": key.secret})
+    try:
+        connection.identity.post("/credentials", json={"credential": asked}, raise_exc=True)
+    except Forbidden:  # before Keystone 15 (Stein) users had keys made, with names that say nothing
+        path = f"/users/{user}/credentials/OS-EC2"
+        made = connection.identity.post(path, json={"tenant_id": project}, raise_exc=True).json()["credential"]
+        return Key(made["access"], made["secret"])
+    return key
+
+
+def _mark(connection: Any) -> str:
+    """Returns how names of keys begin that astrok8s makes: a user has one list of them for all regions of a cloud."""
+    region = connection.config.get_region_name() or ""
+    return _MARK + sha256(region.encode()).hexdigest()[:8]
+
+
+def _is_elsewhere(connection: Any, access: str) -> bool:
+    made = re.fullmatch(_MARK + "[0-9a-f]{24}", access)
+    return bool(made) and not access.startswith(_mark(connection))
 
 
 def check_bucket_name(name: str) -> None:

@@ -12,7 +12,8 @@ description:
   - Has Keystone make an application credential that may look at this cluster, delete it and write a record of that,
     where the cluster has none that lives long enough. Set C(no_log).
   - Makes the bucket of the records. Writes those of clusters that were destroyed.
-  - Removes those that no cluster needs any more.
+  - Removes credentials that no cluster needs any more, and what else clusters that are gone have left, such as load
+    balancers.
   - What is wrong is told by RV(error), since C(no_log) would hide a failure.
 extends_documentation_fragment:
   - astrok8s.magnum.cloud
@@ -22,7 +23,7 @@ attributes:
     support: full
 options:
   name:
-    description: The name of the cluster; where there is none, credentials that no cluster needs are removed.
+    description: The name of the cluster; where there is none, what no cluster needs is removed.
     type: str
     required: true
   state:
@@ -88,7 +89,7 @@ credential:
   returned: success
   type: dict
 removed:
-  description: The names of the credentials that were removed.
+  description: The names of what was removed.
   returned: success
   type: list
   elements: str
@@ -103,7 +104,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import endings, lifetime
+from ..module_utils import endings, lifetime, orphans
 from ..module_utils.connection import connect
 from ..module_utils.errors import MagnumError
 from ..module_utils.magnum import Magnum
@@ -127,19 +128,21 @@ def settle(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
     held, uuid = params["credential"], cluster["uuid"] if cluster else ""
     if params["state"] == "absent":
         unwritten = [] if check_mode else tell(connection, params["bucket"], params["deleted"])
-        removed = [] if check_mode else lifetime.remove_credentials(connection, "", uuid, spare=timedelta())
-        return {"changed": bool(removed), "removed": removed, "warnings": unwritten}
+        removed, wrong = ([], []) if check_mode else orphans.sweep(connection, params["bucket"])
+        removed += [] if check_mode else lifetime.remove_credentials(connection, "", uuid, spare=timedelta())
+        return {"changed": bool(removed), "removed": removed, "warnings": unwritten + wrong}
     if cluster is None:
         raise MagnumError(f"The cloud {params['cloud']} has no cluster {params['name']}.", "Declare it by site.yml.")
-    missing = endings.ready(connection, params["bucket"], make=not check_mode)
-    record = endings.place(connection, params["bucket"], cluster["name"], uuid)
-    removed = [] if check_mode else lifetime.remove_credentials(connection, held, uuid)
     known = lifetime.Lifetime.read(params["known"]) if params["known"] else None
     wanted = lifetime.declared(params["ttl"], params["longest"], known, lifetime.now(), params["idle"])
+    missing = endings.ready(connection, params["bucket"], make=not check_mode)
+    record = endings.place(connection, params["bucket"], cluster["name"], uuid)
+    removed, wrong = ([], []) if check_mode else orphans.sweep(connection, params["bucket"])
+    removed += [] if check_mode else lifetime.remove_credentials(connection, held, uuid)
     good = lifetime.has_good(connection, held, uuid, wanted.end, record)
     made = {} if good or check_mode else lifetime.make_credential(connection, cluster, wanted.end, record)
     found = {"changed": missing or not good or wanted != known, "lifetime": wanted.tell(), "uuid": uuid}
-    return found | {"record": record, "credential": made, "removed": removed}
+    return found | {"record": record, "credential": made, "removed": removed, "warnings": wrong}
 
 
 def tell(connection: Any, bucket: str, deleted: list[dict[str, Any]]) -> list[str]:
