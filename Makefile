@@ -31,6 +31,7 @@ bench: setup ## How long things take
 	.venv/bin/python benchmarks/main_job.py
 	.venv/bin/python benchmarks/shuffle.py
 	.venv/bin/python benchmarks/cvmfs.py
+	.venv/bin/python benchmarks/watching.py
 
 lock: setup ## Renew the lock files from the pyproject.toml files
 	@scripts/lock

@@ -22,7 +22,7 @@ from astrok8s._private import folder, write
 from astrok8s._sizing import executor_properties, executor_room, rooms
 from astrok8s._watch import Watch
 from astrok8s._way import WayBack
-from astrok8s.errors import AttachError, OptionError
+from astrok8s.errors import AstroK8sError, AttachError, OptionError
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
@@ -94,17 +94,19 @@ def attach(
     except BaseException:
         session.stop()
         raise
-    _look_at_jobs(session.sparkContext, account, base)
+    _look_at_jobs(session.sparkContext, account, base, cluster.gone)
     _driver.serve_pages(session)
     _lease.hold(account, base.namespace, cluster.name, lambda: not _driver.is_over(session.sparkContext))
     return session
 
 
-def _look_at_jobs(context: "SparkContext", account: Account, base: SparkBase) -> None:
+def _look_at_jobs(
+    context: "SparkContext", account: Account, base: SparkBase, gone: Callable[[], AstroK8sError | None]
+) -> None:
     """Looks now and then, until the session ends, how its jobs are; one may have tasks and none of them runs."""
     from py4j.protocol import Py4JError
 
-    watch = Watch(Pods(account.client(), base.namespace, _executors_of(context), _driver.log))
+    watch = Watch(Pods(account.client(), base.namespace, _executors_of(context), _driver.log), gone)
     tracker = context.statusTracker()
     if cells := _cells.here():
         cells.follow(context)

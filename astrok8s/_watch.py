@@ -2,9 +2,11 @@
 
 import sys
 import time
+from collections.abc import Callable
 
 from astrok8s._kubernetes import words
 from astrok8s._pods import Pods
+from astrok8s.errors import AstroK8sError
 
 _PATIENCE_S = 12  # an executor takes five to eight seconds to start
 
@@ -14,10 +16,11 @@ class Watch:
 
     Args:
         pods: The executors.
+        gone: Returns what to tell where the cluster is gone; nobody knows by default.
     """
 
-    def __init__(self, pods: Pods) -> None:
-        self._pods = pods
+    def __init__(self, pods: Pods, gone: Callable[[], AstroK8sError | None] = lambda: None) -> None:
+        self._pods, self._gone = pods, gone
         self._since: float | None = None
         self._told: set[str] = set()
 
@@ -45,4 +48,5 @@ class Watch:
         except ApiException as error:
             return [f"Kubernetes refuses to tell why: {words(error)}. Call spark.stop(), and attach again."]
         except Exception:  # whatever goes wrong here is no reason for a job to fail
-            return []
+            gone = self._gone()
+            return [f"{gone} Then call spark.stop(), and attach again."] if gone else []

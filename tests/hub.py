@@ -21,6 +21,8 @@ from boxes import ROOT, SITE_BIN, Box
 
 PASSWORD = "dark-sky"  # noqa: S105  of a Hub that listens on the loopback device for minutes
 CLOUD = "site"
+OPERATOR = "operator"
+"""The entry of the Hub's own clouds.yaml that has the cluster for guests."""
 _NOTIFICATION = "@jupyterlab/apputils-extension/notification.jupyterlab-settings"
 _CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "astrok8s"
 
@@ -74,6 +76,15 @@ c.JupyterHub.load_roles = [{{"name": "test", "scopes": scopes, "services": ["tes
 c.Spawner.environment = {{"OS_CLOUD": {cloud!r}}}
 c.Spawner.default_url = "/lab"
 c.Spawner.auth_state_hook = hub.give_credential
+give_access = hub.share({shared!r}, cloud={operator!r})
+
+
+async def share(spawner):
+    if spawner.user.name == {guest!r}:
+        await give_access(spawner)
+
+
+c.Spawner.pre_spawn_hook = share
 """
 
 
@@ -85,6 +96,8 @@ class Hub:
         box: The box.
         users: Their names.
         credentials: What the authenticator knows of users: `{"bob": {"openstack": …}}`.
+        guest: Whom it gives access to a cluster of the operator's, before the user's server starts.
+        shared: That cluster.
         token: What lets the test do what an operator does.
         port: Where it listens, on the loopback device.
         process: Its process.
@@ -93,6 +106,8 @@ class Hub:
     box: Box
     users: tuple[str, ...]
     credentials: Mapping[str, Any]
+    guest: str
+    shared: str
     token: str = field(default_factory=lambda: secrets.token_hex(16))
     port: int = 0
     process: subprocess.Popen[bytes] | None = None
@@ -111,6 +126,7 @@ class Hub:
         self._make_users()
         self.port, hub_port, proxy_port = _free_ports(3)
         told = {"folder": self.folder, "port": self.port, "hub_port": hub_port, "proxy_port": proxy_port}
+        told |= {"shared": self.shared, "operator": OPERATOR, "guest": self.guest}
         told |= {"password": PASSWORD, "token": self.token, "cloud": CLOUD, "credentials": dict(self.credentials)}
         (self.folder / "jupyterhub_config.py").write_text(_CONFIG.format(**told))
         modules = ROOT / "labextension" / "node_modules" / ".bin"

@@ -1,6 +1,7 @@
-"""A JupyterHub with two users, each a user of the machine with a project of the own on the cloud.
+"""A JupyterHub whose users are each a user of the machine.
 
-Ann pastes her credential, and has a cluster; Bob's comes from the Hub, and Ann shares her cluster with him.
+Ann and Bob have a project of their own on the cloud. Ann pastes her credential, and has a cluster; Bob's comes from the
+Hub, and Ann shares her cluster with him. Carol has no account there: the Hub gives her access to the cluster.
 """
 
 import json
@@ -13,7 +14,7 @@ import yaml
 from accounts import as_admin, new_user
 from boxes import KUBECTL, Box
 from browser import MINUTES_MS, open_browser, problems, ready, shoot
-from hub import CLOUD, PASSWORD, Hub
+from hub import CLOUD, OPERATOR, PASSWORD, Hub
 from playwright.sync_api import Locator, Page, expect
 
 OPERATIONS = ".local/share/jupyter/astrok8s/operations"
@@ -49,7 +50,11 @@ def credentials(box: Box) -> dict[str, dict[str, Any]]:
 @pytest.fixture(scope="module")
 def hub(box: Box, credentials: dict[str, dict[str, Any]]) -> Iterator[Hub]:
     """The Hub, for one file."""
-    hub = Hub(box, ("ann", "bob"), {"bob": {"openstack": credentials["bob"]["clouds"]["openstack"]}})
+    entries = {user: credentials[user]["clouds"]["openstack"] for user in ("ann", "bob")}
+    declared = yaml.safe_load(box.clouds.read_text())
+    declared["clouds"][OPERATOR] = entries["ann"]
+    box.clouds.write_text(yaml.safe_dump(declared))
+    hub = Hub(box, ("ann", "bob", "carol"), {"bob": {"openstack": entries["bob"]}}, guest="carol", shared="stars")
     hub.start()
     yield hub
     hub.stop()
@@ -157,6 +162,15 @@ def test_a_shared_cluster_is_used_in_the_own_namespace(hub: Hub, box: Box) -> No
         (access,) = (hub.home("bob") / ACCESSES).glob("*.kubeconfig")
         seen = box.run(str(KUBECTL), f"--kubeconfig={access}", "auth", "whoami", "--output=json")
         assert json.loads(seen.stdout)["status"]["userInfo"]["username"].startswith("system:serviceaccount:user-bob:")
+
+
+def test_the_hub_gives_access_to_a_cluster_of_the_site(hub: Hub) -> None:
+    with page_of(hub, "carol") as page:
+        panel = panel_of(page)
+        expect(panel.get_by_role("listitem", name="stars, shared")).to_contain_text("user-carol")
+        shoot(page, "hub-guest")
+        attach(page, "stars, as user-carol")
+        expect(run_cell(page, "print(spark.range(30).count())")).to_have_text("30", timeout=MINUTES_MS)
 
 
 def test_nobody_sees_what_is_anothers(hub: Hub) -> None:

@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from boxes import SITE_BIN, Box, until
@@ -16,6 +17,11 @@ def astrok8s(box: Box, *arguments: str) -> subprocess.CompletedProcess[str]:
     return box.run(str(SITE_BIN / "astrok8s"), *arguments, OS_CLOUD=box.name)
 
 
+def said(box: Box) -> Path:
+    """What the last kernel has written for its user."""
+    return box.folder / "kernel.log"
+
+
 @contextmanager
 def kernel(box: Box, code: str, mode: str = "connect") -> Iterator[subprocess.Popen[str]]:
     """A process that attaches, says so, and goes on with some code; it is killed at the end."""
@@ -24,7 +30,10 @@ def kernel(box: Box, code: str, mode: str = "connect") -> Iterator[subprocess.Po
     )
     command = [str(SITE_BIN / "python"), "-c", f"{program}; {code}"]
     environment = box.environment | {"OS_CLOUD": box.name}
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+    with (
+        said(box).open("w") as log,
+        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=log, text=True) as process,
+    ):
         try:
             assert process.stdout
             assert process.stdout.readline() == "here\n"
@@ -41,8 +50,9 @@ def one(box: Box) -> str:
     return "one"
 
 
-def declare(box: Box, idle: timedelta) -> None:
-    run = box.playbook("site.yml", "--tags=cloud,magnum_cluster,lifecycle", clusters=["one"], idle=f"{idle.seconds}s")
+def declare(box: Box, idle: timedelta, **options: object) -> None:
+    wanted = {"idle": f"{idle.seconds}s"} | options
+    run = box.playbook("site.yml", "--tags=cloud,magnum_cluster,lifecycle", clusters=["one"], **wanted)
     assert run.returncode == 0, run.stdout
 
 
@@ -72,6 +82,16 @@ def test_a_session_that_is_stopped_gives_its_lease_back(box: Box, one: str) -> N
         until(lambda: box.kubectl(one, *gone), lambda run: run.stdout == "", timeout_s=90)
 
 
+def test_a_kernel_is_warned_before_the_cluster_ends(box: Box, one: str) -> None:
+    since = box.kubectl(one, "get", "configmap", "lifecycle", "--namespace=astrok8s", "--output=jsonpath={.data.since}")
+    lived = datetime.now(UTC) - datetime.fromisoformat(since.stdout)
+    declare(box, IDLE, ttl=f"{lived.seconds + 600}s")
+    with kernel(box, "signal.pause()"):
+        warning = rf"astrok8s: the cluster {one} ends at \d\d:\d\d, in \d+ min. `astrok8s extend {one} 4h` lets it"
+        until(lambda: box.run("cat", str(said(box))), lambda run: bool(re.search(warning, run.stdout)), timeout_s=90)
+    declare(box, IDLE, ttl="12h")
+
+
 WRONG = {
     "zero": (["--idle", "0s"], "A cluster cannot end when it was idle for 0s."),
     "for ever": (["--idle", "never"], "'never' is no duration."),
@@ -98,7 +118,9 @@ def test_nobody_is_idle_while_the_cloud_is_away(box: Box, one: str) -> None:
 
 
 def test_a_cluster_in_use_stays_and_ends_when_its_kernel_was_killed(box: Box, one: str) -> None:
-    with kernel(box, "signal.pause()"):
+    with kernel(box, "print(spark.conf.get('spark.app.id'), flush=True); signal.pause()") as process:
+        assert process.stdout
+        application = process.stdout.readline().strip()
         declare(box, IDLE)
         begun = datetime.now(UTC)
         # Longer than it may be idle.
@@ -110,3 +132,6 @@ def test_a_cluster_in_use_stays_and_ends_when_its_kernel_was_killed(box: Box, on
     )
     gone = ("coe", "cluster", "show", one)
     until(lambda: box.openstack(*gone), lambda run: run.returncode != 0, timeout_s=300)
+    # The server of Spark Connect, whose session was killed, has closed its event log.
+    logs = box.openstack("object", "list", "spark-events", "--format=value", "--column=Name").stdout.split()
+    assert [log.partition("/appstatus_")[2] for log in logs if f"/appstatus_{application}" in log] == [application]

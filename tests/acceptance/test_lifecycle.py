@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 from base64 import b64decode
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -237,9 +237,20 @@ def test_sessions_cannot_read_the_credential(box: Box) -> None:
         assert run.stdout.strip() == "no"
 
 
+def use(box: Box, cluster: str) -> None:
+    """Uses a cluster, as a kernel does that has a session."""
+    spec = {"renewTime": datetime.now(UTC).isoformat(timespec="microseconds"), "leaseDurationSeconds": 3600}
+    lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "spec": spec}
+    lease["metadata"] = {"name": "kernel", "namespace": "default", "labels": {"astrok8s/use": "kernel"}}
+    run = box.kubectl(cluster, "apply", "--filename=-", stdin=json.dumps(lease))
+    assert run.returncode == 0, run.stderr
+
+
 def test_a_cluster_whose_time_is_over_is_gone_and_its_credential_goes_with_the_next_call(box: Box) -> None:
     run = declare(box, "brief", ttl="90s")
     assert run.returncode == 0, run.stdout
+    use(box, "brief")  # its time is over all the same
+    until(lambda: astrok8s(box, "show", "brief"), lambda run: "in use" in run.stdout)
     over, credential = end(box, "brief"), credential_of(box, "brief")
     assert authenticate(credential).status_code == 201
     assert box.kubectl("brief", "delete", "pod", *WATCHER, "--wait=false").returncode == 0  # another one goes on
@@ -292,6 +303,18 @@ def test_a_restricted_credential_is_refused_before_anything_is_made(box: Box) ->
     assert "Your application credential mine is a restricted one" in run.stdout
     assert box.openstack("coe", "cluster", "show", "two").returncode != 0
     assert box.openstack("application", "credential", "delete", "mine").returncode == 0
+
+
+def test_a_cluster_is_kept_where_the_site_allows_that(box: Box, one: str) -> None:
+    before = len(credentials(box))
+    run = declare(box, one, keep=True, lifecycle_may_keep=True)
+    assert run.returncode == 0, run.stdout
+    assert "It stays until somebody destroys it." in astrok8s(box, "show", one).stdout
+    assert box.kubectl(one, "get", "namespace", "astrok8s").returncode != 0
+    assert len(credentials(box)) < before
+    assert "changed=0" in declare(box, one, keep=True, lifecycle_may_keep=True).stdout
+    assert declare(box, one).returncode == 0
+    assert end(box, one)
 
 
 def test_destroy_takes_the_credentials_along_and_says_who_did_it(box: Box) -> None:

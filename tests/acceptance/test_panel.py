@@ -41,7 +41,7 @@ def test_a_cluster_is_created_by_the_keyboard_through_a_reload_and_a_restart(pag
     expect(page.get_by_text("The quota does not allow size 100000")).to_be_visible()
     shoot(page, "quota")
     page.get_by_label("Workers", exact=True).fill("1")
-    expect(page.get_by_text("The cloud can make it: 2 of ")).to_be_visible()
+    expect(page.get_by_text("The cloud can make it: instances: 0 used, 2 more, ")).to_be_visible()
     page.get_by_text("Advanced").press("Enter")
     expect(page.get_by_text("Spark Connect", exact=True)).to_be_visible()
     assert problems(page, ".astrok8s-form") == []
@@ -66,6 +66,9 @@ def test_it_is_resized(page: Page) -> None:
     stars.get_by_role("button", name="Resize stars").click()
     page.get_by_role("spinbutton").fill("2")
     page.keyboard.press("Enter")
+    expect(stars.get_by_text("Resizing to 2")).to_be_visible()
+    page.reload()
+    ready(page)
     expect(stars.get_by_text("Resizing to 2")).to_be_visible()
     expect(stars.get_by_text("Ready · 2 workers")).to_be_visible(timeout=MINUTES_MS)
     expect(stars.get_by_role("button", name="Resize stars")).to_be_visible(timeout=MINUTES_MS)
@@ -158,7 +161,7 @@ def test_notebook_has_it_too(page: Page, jupyter: Jupyter) -> None:
     expect(row(panel, "stars").get_by_text("Ready")).to_be_visible()
     panel.get_by_role("button", name="New cluster").click()
     fill(page, "other", "1")
-    expect(page.get_by_text("The cloud can make it: 2 of ")).to_be_visible()
+    expect(page.get_by_text("The cloud can make it: instances: 0 used, 2 more, ")).to_be_visible()
     shoot(page, "notebook")
 
 
@@ -207,5 +210,8 @@ def test_destroy_asks_first(page: Page) -> None:
     expect(stars.get_by_text("Ready")).to_be_visible()
     stars.get_by_role("button", name="Destroy stars").press("Enter")
     page.get_by_role("button", name="Destroy", exact=True).press("Enter")
+    expect(stars.get_by_text("Destroying")).to_be_visible()
+    page.reload()
+    ready(page)
     expect(stars.get_by_text("Destroying")).to_be_visible()
     expect(panel.get_by_text("No clusters yet.")).to_be_visible(timeout=MINUTES_MS)

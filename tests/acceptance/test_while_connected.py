@@ -114,6 +114,7 @@ def test_progress_executors_and_the_pages_of_spark(page: Page, jupyter: Jupyter,
     page.set_viewport_size({"width": 320, "height": 480})
     page.keyboard.press("Control+B")  # room for the notebook
     shoot(page, f"connected-{mode}-narrow")
+    assert problems(page, ".astrok8s-strip") == []
     for part in (strip, bar):
         box = part.bounding_box()
         assert box

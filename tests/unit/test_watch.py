@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from astrok8s import ClusterNotFoundError
 from astrok8s._watch import Watch
 
 
@@ -34,3 +35,16 @@ def test_a_job_whose_tasks_run_is_not(clock: Any, capsys: pytest.CaptureFixture[
         clock.now += 1
         full.see(waits=second % 10 != 0)
     assert capsys.readouterr().err == ""
+
+
+def test_a_cluster_that_is_gone_is_told(clock: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    def refuse() -> list[str]:
+        raise ConnectionError
+
+    ended = ClusterNotFoundError("The cluster hyades ended at noon: its time was over.", remedy="Make it again.")
+    watch = Watch(SimpleNamespace(why_missing=refuse), lambda: ended)  # type: ignore[arg-type]
+    for _ in range(60):
+        clock.now += 1
+        watch.see(waits=True)
+    told = capsys.readouterr().err
+    assert told.count("its time was over. Make it again. Then call spark.stop(), and attach again.") == 1

@@ -30,6 +30,9 @@ POLL_S = 10
 ANSWER_S = 30
 # How often it tries to write why the cluster ends, before the cluster ends without.
 TRIES = 3
+SERVER = "spark-connect"
+# Longer than a server has to end by itself (terminationGracePeriodSeconds).
+CLOSE_S = 45
 UNITS = (("h", 3600), ("m", 60))
 # How long after the end it goes by what it has read last, where the cluster's own API does not answer any more.
 PATIENCE_S = 600
@@ -41,6 +44,10 @@ def main() -> None:
     """Waits for the end of the cluster, and ends it."""
     told, why = wait_for_end()
     say(f"{why}: deleting the cluster")
+    try:
+        end_servers()
+    except OSError as error:
+        say(f"the servers of Spark Connect did not end, their sessions are not in the history: {words(error)}")
     recorded = False
     while True:  # until this pod goes with its cluster
         try:
@@ -112,6 +119,17 @@ def note_use(now: datetime) -> datetime:
     """Notes for everybody that the cluster is in use now; returns that time."""
     ask_kubernetes(f"{OWN}/use", {"data": {"last": now.isoformat(timespec="seconds")}})
     return now
+
+
+def end_servers() -> None:
+    """Ends the servers of Spark Connect, which close their event logs then, and not when their node is switched off."""
+    pods = f"/api/v1/pods?labelSelector={quote(f'app.kubernetes.io/name={SERVER}')}"
+    deadline = time.monotonic() + CLOSE_S
+    while (found := ask_kubernetes(pods)["items"]) and time.monotonic() < deadline:
+        for namespace in {pod["metadata"]["namespace"] for pod in found}:
+            scale = f"/apis/apps/v1/namespaces/{namespace}/deployments/{SERVER}/scale"
+            ask_kubernetes(scale, {"spec": {"replicas": 0}})
+        time.sleep(1)
 
 
 def record(told: Mapping[str, str], why: str, size: int) -> bool:

@@ -46,8 +46,9 @@ class Magnum:
 
     def find(self, name: str) -> Cluster | None:
         """Returns a cluster by name or UUID, None where there is none; of several, the oldest that is to stay."""
-        found = [self.details(c["uuid"]) for c in self.clusters() if name in (c["name"], c["uuid"])]
-        return min((cluster for cluster in found if cluster), key=_precedence, default=None)
+        # By one request: one that is listed, and not found a moment later, would be made anew.
+        found = (cluster for cluster in self.all_details() if name in (cluster["name"], cluster["uuid"]))
+        return min(found, key=_precedence, default=None)
 
     def details(self, uuid: str) -> Cluster | None:
         """Returns a cluster by UUID with all that the API tells; None where there is none."""
@@ -128,7 +129,7 @@ class Magnum:
         Raises:
             MagnumError: Magnum refuses.
         """
-        answer = self._api.delete(f"/clusters/{uuid}", headers=_headers())
+        answer = self._ask("delete", f"/clusters/{uuid}")
         if answer.status_code != 404:
             _accept(answer, f"deleting cluster {uuid}")
 
@@ -157,10 +158,11 @@ class Magnum:
                 if predicate(cluster):
                     return cluster
             except _UnavailableError as error:
-                seen = str(error)
+                seen = error.fact.rstrip(".")
             if time.monotonic() > deadline:
                 raise MagnumError(
-                    f"Waited {timeout_s:.0f} s for {what}: {seen}.", "Run it again to go on waiting, or wait longer."
+                    f"Waited {timeout_s:.0f} s for {what}: {seen}.",
+                    "Run it again to go on waiting; where nothing moves, ask the cloud's operators.",
                 )
             time.sleep(POLL_S)
 
@@ -190,28 +192,31 @@ class Magnum:
             marker = f"?marker={body[kind][-1]['uuid']}"
 
     def _get(self, path: str) -> Any:
-        """Reads, again while Magnum is writing a cluster's node groups, when it answers 400."""
-        from keystoneauth1.exceptions import ConnectFailure
-
+        """Reads, again while Magnum stumbles, and while it is writing a cluster's node groups, when it answers 400."""
         deadline = time.monotonic() + SETTLE_S
         while True:
-            try:
-                answer = self._api.get(path, headers=_headers())
-            except ConnectFailure as error:
-                raise _UnavailableError(f"Magnum does not answer ({error})") from error
-            if answer.status_code != 400 or time.monotonic() > deadline:
+            answer = self._ask("get", path)
+            if (answer.status_code != 400 and answer.status_code < 500) or time.monotonic() > deadline:
                 return answer
             time.sleep(POLL_S)
 
     def _post(self, path: str, body: dict[str, Any]) -> Any:
-        return self._api.post(path, json=body, headers=_headers())
+        return self._ask("post", path, json=body)
+
+    def _ask(self, method: str, path: str, **content: Any) -> Any:
+        from keystoneauth1.exceptions import ConnectFailure, RetriableConnectionFailure
+
+        try:
+            return getattr(self._api, method)(path, headers=_headers(), **content)
+        except (ConnectFailure, RetriableConnectionFailure) as error:  # with what was asked for done, perhaps
+            raise _UnavailableError(f"Magnum does not answer ({error}).") from error
 
 
 class _UnavailableError(MagnumError):
     """Magnum does not answer at the moment."""
 
     def __init__(self, fact: str) -> None:
-        super().__init__(fact, "See that it is up.")
+        super().__init__(fact, "See that it is up, and run it again: that finds what was made.")
 
 
 def check_name(name: str) -> None:
@@ -255,6 +260,8 @@ def describe(cluster: Cluster | None) -> str:
         return "it is gone"
     faults = "; ".join(str(fault) for fault in (cluster.get("faults") or {}).values() if fault)
     reason = faults or cluster.get("status_reason")
+    if cluster["status"].endswith("_IN_PROGRESS") and cluster.get("health_status") == "HEALTHY":
+        reason = "though it is healthy"
     return f"its status is {cluster['status']}" + (f" ({reason})" if reason else "")
 
 
@@ -280,7 +287,7 @@ def _accept(answer: Any, doing: str) -> Any:
     except (ValueError, KeyError, TypeError, AttributeError):
         reason = answer.text[:300]
     fact = f"Magnum refused {doing} (HTTP {answer.status_code}): {reason.strip().rstrip('.')}."
-    if answer.status_code in (502, 503, 504):
+    if answer.status_code >= 500:
         raise _UnavailableError(fact)
     remedies = {
         401: "Check the credentials in clouds.yaml.",
