@@ -207,7 +207,11 @@ ENDS = ("destroy", "revoke")  # of whatever there is: what has no body cannot be
 def test_nothing_that_is_sent_is_an_error_of_the_server(jupyter: Jupyter, tmp_path: Path, which: list[str]) -> None:
     """schemathesis makes requests from openapi.yaml, right ones and wrong ones: no answer is a 5xx."""
     command = [str(SITE_BIN / "schemathesis"), "run", str(OPENAPI), f"--url=http://127.0.0.1:{jupyter.port}", *which]
-    command += ["--phases=coverage,fuzzing", "--max-examples=30", "--request-timeout=60"]
+    command += [
+        "--phases=coverage,fuzzing",
+        "--max-examples=30",
+        "--request-timeout=120",
+    ]  # for the server of the history, and two answers
     command += ["--checks=not_a_server_error,response_schema_conformance"]
     command += [f"--header=Authorization: token {jupyter.token}"]
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False)
