@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test test-cgroup2 acceptance bench lock clean
+.PHONY: help setup demo validate check test test-cgroup2 acceptance bench lock clean
 
 PYTEST := .venv/bin/python -m pytest
 
@@ -11,6 +11,9 @@ setup: ## Prepare this checkout (every other target does)
 
 demo: setup ## The main job on this machine: a cloud, a cluster, and 117,955 stars on it
 	@.venv/bin/python scripts/demo.py
+
+validate: setup ## All notebooks on this machine's cloud, and a report of them in validation/
+	@scripts/validate
 
 check: setup ## Lint, types, unit tests: seconds, no cloud
 	@scripts/check

@@ -33,6 +33,10 @@ app = typer.Typer(
 )
 access_app = typer.Typer(no_args_is_help=True, help="Who has access to clusters.")
 app.add_typer(access_app, name="access")
+notebooks_app = typer.Typer(
+    no_args_is_help=True, help="The notebooks of astrok8s: tutorials, and tests of what it promises."
+)
+app.add_typer(notebooks_app, name="notebooks")
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -40,8 +44,11 @@ Name = Annotated[str, typer.Argument(help="The cluster's name.")]
 Cloud = Annotated[str | None, typer.Option("--cloud", help="The entry of clouds.yaml; $OS_CLOUD, else local.")]
 Options = Annotated[
     list[str] | None,
-    typer.Option("--option", "-o", metavar="NAME=VALUE", help="An option of the roles, its value as YAML."),
+    typer.Option(
+        "--option", "-o", metavar="NAME=VALUE", help="An option of the roles, its value as YAML; or @FILE for some."
+    ),
 ]
+Folder = Annotated[Path | None, typer.Option(help="The folder of the notebooks; those of astrok8s if left out.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="After a failure, print all that Ansible printed.")]
 
 
@@ -210,6 +217,61 @@ def access_list(name: Name = "astro", cloud: Cloud = None) -> None:
         out.print(rows if rows.row_count else "Nobody has been granted access. `astrok8s grant` does.")
 
 
+@notebooks_app.command("list")
+def notebooks_list(folder: Folder = None) -> None:
+    """List the notebooks, and what they need."""
+    from astrok8s import validation
+
+    with _told_errors():
+        rows = Table("notebook", "cluster", "needs", "within", "what it is")
+        for entry in validation.find(folder):
+            needs = escape(", ".join(entry.needs))
+            rows.add_row(escape(entry.name), entry.cluster, needs, f"{entry.timeout_s:g} s", escape(entry.title))
+        out.print(rows)
+
+
+@notebooks_app.command("run")
+def notebooks_run(
+    only: Annotated[list[str] | None, typer.Option(metavar="NAME", help="A notebook to run; all if left out.")] = None,
+    parallel: Annotated[int, typer.Option(metavar="N", min=1, help="How many run at a time.")] = 1,
+    timeout: Annotated[
+        str | None, typer.Option(metavar="TIME", help="How long each may take, as 10m; what it says if left out.")
+    ] = None,
+    cluster: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A cluster that is there, and stays; else one is made.")
+    ] = None,
+    output: Annotated[Path, typer.Option(help="The folder of the report, and of the last 30 runs.")] = Path(
+        "validation"
+    ),
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="A parameter of notebooks, its value as YAML."),
+    ] = None,
+    folder: Folder = None,
+    cloud: Cloud = None,
+    option: Options = None,
+) -> None:
+    """Run notebooks on a cluster that is made for them, and report. Exits with 1 where one does not pass."""
+    from astrok8s import validation
+
+    with _told_errors():
+        parameters = _pairs(parameter or [])
+        plan = validation.Plan(
+            validation.choose(validation.find(folder), only or [], parameters),
+            output,
+            cloud=cloud,
+            cluster=cluster,
+            parallel=parallel,
+            timeout_s=validation.seconds_of(timeout) if timeout else None,
+            options=_pairs(option or []),
+            parameters=parameters,
+        )
+        run = validation.validate(plan, lambda text: err.print(text, markup=False))
+        out.print(f"{run.status}: {output / 'report.html'}", markup=False, soft_wrap=True)
+    if run.status != "passed":
+        raise typer.Exit(1)
+
+
 @app.command()
 def doctor(
     only_orphans: Annotated[
@@ -303,13 +365,16 @@ def _confirm(question: str) -> None:
 
 
 def _pairs(given: list[str]) -> dict[str, Any]:
-    """Returns NAME=VALUE arguments by name, with the values of their YAML.
+    """Returns NAME=VALUE arguments by name, with the values of their YAML, and what files have that are named by @FILE.
 
     Raises:
-        OptionError: One has no value, or one that is no YAML.
+        OptionError: One has no value, or one that is no YAML, or a file cannot be read.
     """
-    pairs = {}
+    pairs: dict[str, Any] = {}
     for text in given:
+        if text.startswith("@"):
+            pairs |= _pairs_of(Path(text[1:]))
+            continue
         name, equals, value = text.partition("=")
         if not equals:
             raise OptionError(name, f"The option {name} has no value.", remedy=f"Give it: -o {name}=VALUE.")
@@ -319,6 +384,21 @@ def _pairs(given: list[str]) -> dict[str, Any]:
             remedy = "Quote it."
             raise OptionError(name, f"The value of {name} is no YAML: {error}.", remedy=remedy) from error
     return pairs
+
+
+def _pairs_of(path: Path) -> dict[str, Any]:
+    """Returns what a file of YAML or JSON has by name.
+
+    Raises:
+        OptionError: It cannot be read, or has something else.
+    """
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise OptionError("option", f"{path} cannot be read: {error}.", remedy="Name a file of YAML.") from error
+    if not isinstance(found, dict):
+        raise OptionError("option", f"{path} has no names with values.", remedy="Write NAME: VALUE into it.")
+    return found
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from boxes import KUBECTL, ROOT, SITE_BIN, VOLUME, WEB, Box, machine_state, traces, until
@@ -112,11 +113,14 @@ def test_site_again_changes_nothing(box: Box, software: dict[str, Any]) -> None:
 
 
 def test_a_notebook_computes_on_it(box: Box) -> None:
-    output = box.folder / "output"
-    parameters = {"cluster": "first", "cloud": box.name, "output": str(output), "bucket": "night-1"}
-    options = [word for name, value in parameters.items() for word in ("-p", name, value)]
-    run = box.run(str(SITE_BIN / "papermill"), "notebooks/stars.ipynb", str(box.folder / "stars.ipynb"), *options)
-    assert run.returncode == 0, run.stderr
+    folder = box.folder / "validation"
+    command = str(SITE_BIN / "astrok8s"), "notebooks", "run", "--only", "stars", "--cluster", "first"
+    run = box.run(*command, "-p", "bucket=night-1", "--output", str(folder), OS_CLOUD=box.name)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "stars" in (folder / "report.html").read_text()
+    (notebook,) = ElementTree.parse(folder / "junit.xml").iter("testcase")  # noqa: S314 - it is our own
+    assert (notebook.get("name"), list(notebook)) == ("stars", [])
+    (output,) = folder.glob("runs/*/stars")
     results = json.loads((output / "results.json").read_text())
     assert results["stars"] == 117_955
     assert [check["what"] for check in results["checks"] if not check["passed"]] == []
