@@ -248,6 +248,18 @@ def notebooks_run(
         typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="A parameter of notebooks, its value as YAML."),
     ] = None,
     folder: Folder = None,
+    tell: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ADDRESS",
+            envvar="ASTROK8S_TELL",
+            help="Who is told when one begins to fail, and when all is well again: mailto:NAME@SITE, or https://… "
+            "for a webhook.",
+        ),
+    ] = None,
+    smtp: Annotated[
+        str, typer.Option(metavar="HOST[:PORT]", envvar="ASTROK8S_SMTP", help="Who is given the mails.")
+    ] = "localhost",
     cloud: Cloud = None,
     option: Options = None,
 ) -> None:
@@ -265,6 +277,7 @@ def notebooks_run(
             timeout_s=validation.seconds_of(timeout) if timeout else None,
             options=_pairs(option or []),
             parameters=parameters,
+            listeners=validation.Listeners.read(tell or [], smtp),
         )
         run = validation.validate(plan, lambda text: err.print(text, markup=False))
         out.print(f"{run.status}: {output / 'report.html'}", markup=False, soft_wrap=True)

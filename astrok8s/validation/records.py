@@ -45,6 +45,8 @@ class Records:
             OptionError: Nothing can be written there.
         """
         run = Run(f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}", cloud)
+        before = [earlier.told for earlier in self.runs() if earlier.cloud == cloud]
+        run.told = before[-1] if before else []
         try:
             self.folder(run).mkdir(parents=True)
         except OSError as error:

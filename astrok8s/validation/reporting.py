@@ -11,6 +11,9 @@ from astrok8s import _private
 from astrok8s.validation.records import KEPT, Records
 from astrok8s.validation.results import Result, Run, readable
 
+PAGE = "report.html"
+"""The page of the latest run."""
+
 _TEMPLATE = Path(__file__).with_name("report.html.j2")
 
 
@@ -22,7 +25,7 @@ def write(records: Records, run: Run) -> None:
         run: What it came to.
     """
     contents = {
-        "report.html": page(run, records.runs()),
+        PAGE: page(run, records.runs()),
         "junit.xml": junit(run),
         "report.json": (records.folder(run) / "report.json").read_text(encoding="utf-8"),
     }

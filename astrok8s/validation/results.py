@@ -11,6 +11,8 @@ GOOD = ("passed", "skipped")
 """What a notebook may be in a run that passed. It may also have `failed`, `timed out`, or `not run`."""
 
 _TRACEBACK_LINES = 30
+# What papermill says of a cell that has begun. Of a kernel that died, the last cell stays as it was.
+_BEGUN = ("running", "completed", "failed")
 # What colours a terminal, and other characters that neither XML nor a reader knows.
 _UNREADABLE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -66,6 +68,7 @@ class Run:
         results: What came out of each notebook, in the order of their names.
         left: What was found of earlier runs that were killed, and what became of it; sentences.
         problems: What else went wrong, such as a cluster that could not be destroyed; sentences.
+        told: What those who are told of changes know to be wrong, as of `wrong`.
     """
 
     id: str
@@ -76,6 +79,7 @@ class Run:
     results: list[Result] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
 
     @property
     def prefix(self) -> str:
@@ -86,6 +90,11 @@ class Run:
     def passed(self) -> bool:
         """Whether all is as it should be."""
         return not self.problems and all(result.status in GOOD for result in self.results)
+
+    def wrong(self) -> list[str]:
+        """Returns the names of the notebooks that did not pass, and `clusters` for what else went wrong."""
+        names = [result.name for result in self.results if result.status not in GOOD]
+        return sorted(names) + (["clusters"] if self.problems else [])
 
     def owns(self, cluster: str) -> bool:
         """Returns whether a cluster is of this run, by its name."""
@@ -125,7 +134,7 @@ def failure_of(executed: Mapping[str, Any], original: Mapping[str, Any]) -> Fail
     last = None  # where a kernel that has died was
     for cell in executed["cells"]:
         state = cell.get("metadata", {}).get("papermill", {})
-        if cell.get("cell_type") == "code" and state.get("status") in ("running", "completed"):
+        if cell.get("cell_type") == "code" and state.get("status") in _BEGUN:
             last = Failure("", numbers.get(cell.get("id")), readable(text(cell["source"])))
         if last and (errors := [output for output in cell.get("outputs", []) if output["output_type"] == "error"]):
             return replace(last, cause=_cause(errors[-1]), traceback=_traceback(errors[-1]))

@@ -15,11 +15,12 @@ from astrok8s import provisioning
 from astrok8s._cloud import cloud_name
 from astrok8s.clusters import get_cluster, list_clusters
 from astrok8s.errors import AstroK8sError, OptionError
-from astrok8s.validation import reporting, versions
+from astrok8s.validation import reporting, telling, versions
 from astrok8s.validation.executing import execute
 from astrok8s.validation.notebooks import Notebook
 from astrok8s.validation.records import Records
 from astrok8s.validation.results import Failure, Result, Run
+from astrok8s.validation.telling import Listeners
 
 Say = Callable[[str], None]
 
@@ -40,6 +41,7 @@ class Plan:
         timeout_s: How long each may take, in seconds; as long as it says itself if None.
         options: Options of the roles for clusters, as of `provision`.
         parameters: Parameters for the notebooks that have them.
+        listeners: Who is told when notebooks begin to fail, and when they are well again.
     """
 
     notebooks: list[Notebook]
@@ -50,6 +52,7 @@ class Plan:
     timeout_s: float | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    listeners: Listeners = field(default_factory=Listeners)
 
     def skipped(self, notebook: Notebook) -> str:
         """Returns why a notebook is not run; empty where it is. Whoever names a cluster knows what it has."""
@@ -139,6 +142,13 @@ class _Validation:
             self._records.write(run)
             self._records.prune(run)
             reporting.write(self._records, run)
+            self._tell()
+
+    def _tell(self) -> None:
+        """Tells what has changed, and writes down that it was told."""
+        for unreached in telling.tell(self._run, self._plan.listeners, self._records.output / reporting.PAGE):
+            self._say(unreached)
+        self._records.write(self._run)
 
     def _makes_clusters(self) -> bool:
         """Returns whether this run may have made clusters."""

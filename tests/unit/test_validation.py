@@ -74,7 +74,7 @@ def executed(**metadata: Any) -> dict[str, Any]:
 
 def test_the_cell_that_failed_is_found() -> None:
     original = {"cells": [{"id": "a"}, {"id": "b"}]}
-    found = failure_of(executed(exception=True, status="completed"), original)
+    found = failure_of(executed(exception=True, status="failed"), original)
     assert found == Failure("KeyError: 'hip'", 2, "x = 1", "A\nB\nC")
     assert failure_of(executed(exception=None, status="running"), original) == Failure("", 2, "x = 1", "")
     # A kernel that has died leaves the cell as if it had ended well.
