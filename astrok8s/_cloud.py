@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from astrok8s.errors import CloudError
-from astrok8s.options import load_options
 
 if TYPE_CHECKING:
     from ansible_collections.astrok8s.magnum.plugins.module_utils.magnum import Magnum
@@ -14,7 +13,11 @@ if TYPE_CHECKING:
 
 def cloud_name(cloud: str | None) -> str:
     """Returns the entry of clouds.yaml to use: the given one, else `$OS_CLOUD`, else the role's default."""
-    return cloud or os.environ.get("OS_CLOUD") or str(load_options()["cloud_name"].default)
+    if named := cloud or os.environ.get("OS_CLOUD"):
+        return named
+    from astrok8s.options import load_options  # a tenth of a second, as what is imported below
+
+    return str(load_options()["cloud_name"].default)
 
 
 @contextmanager

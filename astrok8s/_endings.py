@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING, Any
 
 from astrok8s.errors import ClusterNotFoundError
-from astrok8s.options import load_options
 
 if TYPE_CHECKING:
     from ansible_collections.astrok8s.magnum.plugins.module_utils.endings import Ending
@@ -11,6 +10,8 @@ if TYPE_CHECKING:
 
 def bucket() -> str:
     """Returns the bucket in which records are looked for: the default of the role."""
+    from astrok8s.options import load_options
+
     return str(load_options()["lifecycle_bucket"].default)
 
 

@@ -76,6 +76,16 @@ class Cluster:
 
         return url(self, **arguments)
 
+    def logs(self, service: str = "connect", **arguments: Any) -> str:
+        """Returns what a service of the cluster has logged, as `astrok8s.logs.logs` does.
+
+        Example:
+            >>> print(cluster.logs("connect", lines=20))
+        """
+        from astrok8s.logs import logs
+
+        return logs(self, service, **arguments)
+
     def grant(self, user: str, **arguments: Any) -> "Path":
         """Gives a user access, and returns the file of it, as `astrok8s.granting.grant` does."""
         from astrok8s.granting import grant
