@@ -30,6 +30,30 @@ def magnum_of(cloud: str) -> Iterator["Magnum"]:
 
 
 @contextmanager
+def told(cloud: str) -> Iterator[None]:
+    """Raises what goes wrong with a cloud as an error of ours.
+
+    Args:
+        cloud: Its entry in clouds.yaml.
+
+    Raises:
+        CloudError: Whatever goes wrong with the cloud within.
+    """
+    # Half a second, which nobody should pay who does not ask a cloud.
+    from ansible_collections.astrok8s.magnum.plugins.module_utils.errors import MagnumError
+    from keystoneauth1.exceptions import ClientException
+    from openstack.exceptions import SDKException
+
+    try:
+        yield
+    except MagnumError as error:
+        raise CloudError(error.fact, remedy=error.remedy) from error
+    except (ClientException, SDKException) as error:
+        remedy = f"See whether `openstack --os-cloud {cloud} coe cluster list` works."
+        raise CloudError(f"The cloud {cloud} failed: {error}.", remedy=remedy) from error
+
+
+@contextmanager
 def connection_of(cloud: str) -> Iterator[Any]:
     """Gives the openstacksdk connection to a cloud.
 
@@ -39,17 +63,7 @@ def connection_of(cloud: str) -> Iterator[Any]:
     Raises:
         CloudError: Whatever goes wrong with the cloud within.
     """
-    # Half a second, which nobody should pay who does not ask a cloud.
     from ansible_collections.astrok8s.magnum.plugins.module_utils.connection import connect
-    from ansible_collections.astrok8s.magnum.plugins.module_utils.errors import MagnumError
-    from keystoneauth1.exceptions import ClientException
-    from openstack.exceptions import SDKException
 
-    try:
-        with connect(cloud) as connection:
-            yield connection
-    except MagnumError as error:
-        raise CloudError(error.fact, remedy=error.remedy) from error
-    except (ClientException, SDKException) as error:
-        remedy = f"See whether `openstack --os-cloud {cloud} coe cluster list` works."
-        raise CloudError(f"The cloud {cloud} failed: {error}.", remedy=remedy) from error
+    with told(cloud), connect(cloud) as connection:
+        yield connection

@@ -59,7 +59,7 @@ class Tunnel:
         def hand_on(here: socket.socket) -> None:
             # Whatever goes wrong, whoever connected sees the end of the connection.
             try:
-                remote = _open(self.account, namespace, selector, port)
+                remote = open_connection(self.account, namespace, selector, port)
                 self.refused = None
                 threading.Thread(target=_send, args=(here, remote), daemon=True).start()
                 self.why = _receive(remote, here)
@@ -102,11 +102,18 @@ class _UnixServer(socketserver.ThreadingUnixStreamServer):
 
 
 # Not by kubernetes.stream: where its connection breaks, other than by a proper end, its own end stays open for ever.
-def _open(account: Account, namespace: str, selector: str, port: int) -> "WebSocket":
-    """Opens a connection to a pod.
+def open_connection(account: Account, namespace: str, selector: str, port: int) -> "WebSocket":
+    """Opens a connection to a pod, in Kubernetes's protocol.
+
+    Args:
+        account: Who connects.
+        namespace: Where the pod is.
+        selector: The labels of the pod.
+        port: Its port.
 
     Raises:
         ConnectionError: There is no pod that is ready.
+        WebSocketException: The API does not open one.
     """
     import websocket
 

@@ -26,7 +26,12 @@ class WayBack:
         base: What the cluster tells of Spark in it.
         host: The address of this machine, as executors are told.
         bind: The address that the driver listens at.
+
+    Attributes:
+        reached: Whether the pod has reached this machine.
     """
+
+    reached = False
 
     def __init__(self, account: Account, base: SparkBase, host: str, bind: str) -> None:
         self._base, self._host = base, host
@@ -78,6 +83,7 @@ class WayBack:
                 if self._api.read_namespaced_pod(self._name, self._base.namespace).status.phase == "Failed":
                     return f"one has tried, for {_ANSWER_S} s at most"
             else:
+                self.reached = True
                 return None
         return None  # it does not run: what keeps it from that keeps executors, too, and is told of them
 
