@@ -25,11 +25,13 @@ Say = Callable[[str], None]
 _KEPT = ("HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER", "OS_CLIENT_CONFIG_FILE")
 _KEPT_FAMILIES = ("LC_", "XDG_", "SSL_CERT_", "REQUESTS_CA_")
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy")
+# The module that makes clusters.
+_MAKER = "astrok8s.magnum.cluster"
 # Marks the processes of a run.
 _MARK = "ASTROK8S_RUN"
 
 
-def run(playbook: str, name: str, variables: Mapping[str, Any], say: Say) -> None:
+def run(playbook: str, name: str, variables: Mapping[str, Any], say: Say) -> set[str]:
     """Runs a playbook on an inventory of one cluster.
 
     Args:
@@ -38,11 +40,15 @@ def run(playbook: str, name: str, variables: Mapping[str, Any], say: Say) -> Non
         variables: Variables that win over all others; they keep their types.
         say: Takes what is being done.
 
+    Returns:
+        The UUIDs of the clusters that the playbook has made.
+
     Raises:
         ProvisionError: A task failed, or the playbook could not be run.
         KeyboardInterrupt: Ctrl-C; the playbook and its modules have been ended.
     """
     failures: list[Event] = []
+    made: set[str] = set()
     news = _News(say)
     mark = secrets.token_hex(8)
     with _private.temporary() as path, _interrupt() as interrupted:
@@ -52,7 +58,7 @@ def run(playbook: str, name: str, variables: Mapping[str, Any], say: Say) -> Non
             playbook=str(content_dir() / playbook),
             inventory=_inventory(name),
             extravars=dict(variables),
-            event_handler=_handler(failures, news),
+            event_handler=_handler(failures, made, news),
             cancel_callback=interrupted.is_set,
             settings={"pexpect_timeout": 1},  # how soon it looks whether it is cancelled, in seconds
             quiet=True,
@@ -71,6 +77,7 @@ def run(playbook: str, name: str, variables: Mapping[str, Any], say: Say) -> Non
         raise KeyboardInterrupt(f"interrupted: the next run finishes cluster {name}, destroy takes away what there is")
     if runner.status != "successful":
         raise error_from(failures, output, runner.status)
+    return made
 
 
 def environment(prepared: Mapping[str, str]) -> dict[str, str]:
@@ -153,8 +160,8 @@ class _News:
         self._timer.cancel()
 
 
-def _handler(failures: list[Event], news: _News) -> Callable[[Event], bool]:
-    """Returns an event handler that tells each task and keeps the failures."""
+def _handler(failures: list[Event], made: set[str], news: _News) -> Callable[[Event], bool]:
+    """Returns an event handler that tells each task, and keeps the failures and the UUIDs of clusters that are made."""
 
     def handle(event: Event) -> bool:
         kind, data = event["event"], event.get("event_data", {})
@@ -162,6 +169,8 @@ def _handler(failures: list[Event], news: _News) -> Callable[[Event], bool]:
             news.begin(": ".join(part for part in (data.get("role"), data["task"]) if part))
         elif kind in ("runner_on_failed", "runner_on_unreachable"):
             failures.append(event)
+        elif kind == "runner_on_ok" and data.get("task_action") == _MAKER and data["res"].get("created"):
+            made.add(data["res"]["cluster"]["uuid"])
         return False  # keep no file of it
 
     return handle

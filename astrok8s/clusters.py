@@ -1,28 +1,50 @@
 """A cluster as its cloud knows it: nothing about it is kept here."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from html import escape
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from types import MethodType, TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
 from astrok8s import _endings
 from astrok8s._cloud import cloud_name, connection_of, magnum_of
 from astrok8s.errors import AstroK8sError, CloudError, ClusterNotFoundError
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from astrok8s import attaching as _attaching
+    from astrok8s import granting as _granting
+    from astrok8s import history as _history
+    from astrok8s import lifetimes as _lifetimes
+    from astrok8s import logs as _logs
 
-    from pyspark.sql import SparkSession
 
-    from astrok8s.granting import Grant
-    from astrok8s.history import Application
-    from astrok8s.lifetimes import Life
+class _Method:
+    """A method that is a function of another module, with its signature and its words; imported when it is used.
+
+    Args:
+        module: The module of astrok8s.
+        name: The function, whose first argument is the cluster.
+    """
+
+    def __init__(self, module: str, name: str) -> None:
+        self._module, self._name = module, name
+
+    def __get__(self, cluster: "Cluster | None", owner: type) -> Any:
+        function = getattr(import_module(f"astrok8s.{self._module}"), self._name)
+        return function if cluster is None else MethodType(function, cluster)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
     """A Kubernetes cluster of Magnum, as it was when the cloud was asked for it.
+
+    After `with` a cluster is taken away, if the `provision()` that gives it has made it. One that was there stays.
+
+    Example:
+        >>> with astrok8s.provision("hyades", size=4) as cluster:
+        ...     spark = cluster.attach()
 
     Attributes:
         name: Its name.
@@ -33,6 +55,7 @@ class Cluster:
         created: When Magnum was asked for it, with its time zone.
         template: The UUID of its cluster template.
         cloud: The entry of clouds.yaml that it was found by.
+        made: Whether the `provision()` that gave it has made it.
     """
 
     name: str
@@ -43,6 +66,7 @@ class Cluster:
     created: datetime
     template: str
     cloud: str
+    made: bool = field(default=False, compare=False, repr=False)
 
     @classmethod
     def from_magnum(cls, body: Mapping[str, Any], cloud: str) -> "Cluster":
@@ -58,72 +82,27 @@ class Cluster:
             cloud=cloud,
         )
 
-    def attach(self, **arguments: Any) -> "SparkSession":
-        """Returns a Spark session on the cluster, as `astrok8s.attach` does."""
-        from astrok8s.attaching import attach
-
-        return attach(self, **arguments)
-
-    def history(self, **arguments: Any) -> "list[Application]":
-        """Returns the sessions of all clusters of the project, as `astrok8s.history.applications` does."""
-        from astrok8s.history import applications
-
-        return applications(self, **arguments)
-
-    def history_url(self, **arguments: Any) -> str:
-        """Returns an address of Spark's pages of the history, as `astrok8s.history.url` does."""
-        from astrok8s.history import url
-
-        return url(self, **arguments)
-
-    def logs(self, service: str = "connect", **arguments: Any) -> str:
-        """Returns what a service of the cluster has logged, as `astrok8s.logs.logs` does.
-
-        Example:
-            >>> print(cluster.logs("connect", lines=20))
-        """
-        from astrok8s.logs import logs
-
-        return logs(self, service, **arguments)
-
-    def grant(self, user: str, **arguments: Any) -> "Path":
-        """Gives a user access, and returns the file of it, as `astrok8s.granting.grant` does."""
-        from astrok8s.granting import grant
-
-        return grant(self, user, **arguments)
-
-    def revoke(self, user: str, **arguments: Any) -> None:
-        """Takes a user's access, as `astrok8s.granting.revoke` does."""
-        from astrok8s.granting import revoke
-
-        revoke(self, user, **arguments)
-
-    def grants(self) -> "list[Grant]":
-        """Returns who has access, as `astrok8s.granting.grants` does."""
-        from astrok8s.granting import grants
-
-        return grants(self)
-
-    def life(self) -> "Life | None":
-        """Returns how long the cluster lives, as `astrok8s.lifetimes.life_of` does.
-
-        Example:
-            >>> print(cluster.life())
-            idle for 12 min, ends at 14:05
-        """
-        from astrok8s.lifetimes import life_of
-
-        return life_of(self)
-
-    def extend(self, by: str) -> "datetime":
-        """Lets the cluster live longer, as `astrok8s.lifetimes.extend` does.
-
-        Example:
-            >>> cluster.extend("4h")
-        """
-        from astrok8s.lifetimes import extend
-
-        return extend(self, by)
+    # Each is a function of another module, whose first argument is this cluster.
+    if TYPE_CHECKING:
+        attach = _attaching.attach
+        history = _history.applications
+        history_url = _history.url
+        logs = _logs.logs
+        grant = _granting.grant
+        revoke = _granting.revoke
+        grants = _granting.grants
+        life = _lifetimes.life_of
+        extend = _lifetimes.extend
+    else:
+        attach = _Method("attaching", "attach")
+        history = _Method("history", "applications")
+        history_url = _Method("history", "url")
+        logs = _Method("logs", "logs")
+        grant = _Method("granting", "grant")
+        revoke = _Method("granting", "revoke")
+        grants = _Method("granting", "grants")
+        life = _Method("lifetimes", "life_of")
+        extend = _Method("lifetimes", "extend")
 
     def gone(self) -> AstroK8sError | None:
         """Returns what to tell where the cluster is gone; None where it is there, or the cloud does not say."""
@@ -171,13 +150,28 @@ class Cluster:
 
         destroy(self.name, cloud=self.cloud, quiet=quiet)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.made:
+            self.destroy()
+
     def _repr_html_(self) -> str:
-        values = {"status": self.status, "workers": self.size, "nodes": " ".join(self.nodes), "cloud": self.cloud}
+        values = {
+            "status": self.status,
+            "workers": self.size,
+            "nodes": " ".join(self.nodes),
+            "made": f"{self.created.astimezone():%Y-%m-%d %H:%M %Z}",
+            "cloud": self.cloud,
+        }
         rows = "".join(f"<tr><th>{key}</th><td>{escape(str(value))}</td></tr>" for key, value in values.items())
         return f"<table><caption>cluster <b>{escape(self.name)}</b></caption>{rows}</table>"
 
 
-def list_clusters(cloud: str | None = None) -> list[Cluster]:
+def list_clusters(*, cloud: str | None = None) -> list[Cluster]:
     """Returns the clusters of the project, in the order of their names.
 
     Args:

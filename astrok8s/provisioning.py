@@ -1,12 +1,14 @@
 """Makes, changes and takes away clusters, by running the playbooks."""
 
+import inspect
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Unpack
 
 from astrok8s._cloud import cloud_name, connection_of
 from astrok8s._progress import Progress
+from astrok8s._role_options import RoleOptions
 from astrok8s.clusters import Cluster, get_cluster
 from astrok8s.errors import OptionError
 from astrok8s.options import check_options, load_options
@@ -53,7 +55,7 @@ def provision(
     cloud: str | None = None,
     quiet: bool = False,
     report: Callable[[str], None] | None = None,
-    **options: Any,
+    **options: Unpack[RoleOptions],
 ) -> Cluster:
     """Makes a cluster, or makes one that is there as it is declared. Again, it changes nothing.
 
@@ -81,10 +83,26 @@ def provision(
         >>> cluster = astrok8s.provision("hyades", size=8)
     """
     life = {"lifecycle_ttl": ttl, "lifecycle_idle": idle}
-    given = options | {name: value for name, value in life.items() if value is not None}
+    given = {**options, **{name: value for name, value in life.items() if value is not None}}
     checked = check(name, size=size, cloud=cloud, **given)
-    run("site.yml", name, checked, quiet=quiet, report=report)
-    return get_cluster(name, cloud=checked["cloud_name"])
+    made = run("site.yml", name, checked, quiet=quiet, report=report)
+    cluster = get_cluster(name, cloud=checked["cloud_name"])
+    return replace(cluster, made=cluster.uuid in made)
+
+
+def _signature() -> inspect.Signature:
+    """Returns the signature of `provision` with the options of the roles by name, which notebooks complete and show."""
+    own = inspect.signature(provision)
+    named = [one for one in own.parameters.values() if one.kind is not inspect.Parameter.VAR_KEYWORD]
+    # What a role's default is, the role says.
+    options = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=..., annotation=of)
+        for name, of in RoleOptions.__annotations__.items()
+    ]
+    return own.replace(parameters=[*named, *options])
+
+
+provision.__signature__ = _signature()  # type: ignore[attr-defined]
 
 
 def destroy(
@@ -228,7 +246,7 @@ def run(
     *,
     quiet: bool,
     report: Callable[[str], None] | None = None,
-) -> None:
+) -> set[str]:
     """Runs a playbook on a cluster, and shows what it does.
 
     Args:
@@ -238,6 +256,9 @@ def run(
         quiet: Show no progress.
         report: Takes what is being done, from another thread; nothing is shown then.
 
+    Returns:
+        The UUIDs of the clusters that it has made.
+
     Raises:
         ProvisionError: A task failed.
         KeyboardInterrupt: It was interrupted.
@@ -246,7 +267,7 @@ def run(
 
     with Progress(quiet=quiet or report is not None) as progress:
         try:
-            _runner.run(playbook, name, variables, report or progress.say)
+            return _runner.run(playbook, name, variables, report or progress.say)
         except KeyboardInterrupt as interrupt:
             print(interrupt, file=sys.stderr)  # also where no traceback shows it
             raise

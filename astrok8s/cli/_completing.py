@@ -13,7 +13,7 @@ def clusters(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
     from astrok8s.clusters import list_clusters
 
     try:
-        found = list_clusters(context.params.get("cloud"))
+        found = list_clusters(cloud=context.params.get("cloud"))
     except AstroK8sError:
         return []
     return [(one.name, f"{one.status}, size {one.size}") for one in found if one.name.startswith(incomplete)]

@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from astrok8s.cli._given import Cloud, Json, Name, Options, Verbose, Yes, pairs
-from astrok8s.cli._shown import confirm, out, show_json, table, told_errors
+from astrok8s.cli._shown import confirm, out, plain, show_json, table, told_errors
 from astrok8s.cli._shown import show as show_table
 from astrok8s.clusters import get_cluster, list_clusters
 from astrok8s.errors import ClusterNotFoundError
@@ -52,7 +52,7 @@ def list_(
         if ended:
             _list_ended(cloud, json)
             return
-        clusters = list_clusters(cloud)
+        clusters = list_clusters(cloud=cloud)
         if json:
             show_json(clusters)
         else:
@@ -79,7 +79,7 @@ def show(name: Name = "astro", cloud: Cloud = None, json: Json = False) -> None:
         if json:
             life = cluster.life()
             ends = life and vars(life) | {"idle_end": life.idle_end}
-            show_json(vars(cluster) | {"life": ends})
+            show_json(plain(cluster) | {"life": ends})
             return
         out.print(table([cluster]))
         out.print(f"{cluster.life() or 'It stays until somebody destroys it'}.")

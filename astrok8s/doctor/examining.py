@@ -58,7 +58,7 @@ def examine(cloud: str | None = None, *, cluster: str | None = None, namespace: 
 
 def _reach(entry: str, clusters: list[Cluster]) -> Iterator[Finding]:
     """Looks whether the cloud answers, and notes its clusters."""
-    clusters += list_clusters(entry)
+    clusters += list_clusters(cloud=entry)
     names = ", ".join(cluster.name for cluster in clusters) or "none"
     yield Finding("cloud", GREEN, f"The cloud {entry} answers; its clusters: {names}.")
 

@@ -231,7 +231,7 @@ class _Validation:
         """Destroys clusters of a run, whose names begin so, and returns them. What goes wrong is a problem here."""
         gone: list[str] = []
         try:
-            for cluster in list_clusters(run.cloud):
+            for cluster in list_clusters(cloud=run.cloud):
                 if run.owns(cluster.name) and cluster.name.startswith(beginning):
                     self._say(f"destroying cluster {cluster.name}")
                     provisioning.destroy(cluster.name, cloud=run.cloud, quiet=True)

@@ -51,7 +51,7 @@ class Clusters:
     async def read(self) -> list[Cluster]:
         """Returns them, and raises, as `astrok8s.list_clusters` does."""
         if self._reading is None or self._reading.done():
-            self._reading = asyncio.ensure_future(asyncio.to_thread(list_clusters, self.cloud))
+            self._reading = asyncio.ensure_future(asyncio.to_thread(list_clusters, cloud=self.cloud))
         return await asyncio.shield(self._reading)
 
 

@@ -55,6 +55,23 @@ def test_a_service_that_is_not_there_has_none(box: Box) -> None:
     assert "No pod of cvmfs is in the namespace cvmfs of cluster one." in run.stderr
 
 
+CONTEXTS = """
+import astrok8s
+def names():
+    return [cluster.name for cluster in astrok8s.list_clusters()]
+with astrok8s.provision("two", size=1, quiet=True):
+    print(*names())
+with astrok8s.provision("one", quiet=True) as one:
+    assert one == astrok8s.get_cluster("one")
+print(*names())
+"""
+
+
+def test_a_context_takes_away_what_it_has_made(box: Box) -> None:
+    run = box.run(str(SITE_BIN / "python"), "-c", CONTEXTS, OS_CLOUD=box.name)
+    assert run.stdout == "one two\none\n", run.stderr
+
+
 # Each is asked of a cluster that is gone, by an object that was made while it was there.
 BEHIND = """
 import astrok8s

@@ -47,7 +47,7 @@ def test_what_the_playbooks_set_is_not_offered() -> None:
 @pytest.mark.usefixtures("clouds")
 def test_a_cloud_that_cannot_be_used_is_told() -> None:
     with pytest.raises(astrok8s.CloudError, match=r"nowhere is not declared; clouds\.yaml declares: far\."):
-        astrok8s.list_clusters("nowhere")
+        astrok8s.list_clusters(cloud="nowhere")
     with pytest.raises(astrok8s.CloudError, match=r"The cloud far does not answer"):
         astrok8s.attach("astro", cloud="far", quiet=True)
 

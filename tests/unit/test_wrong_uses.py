@@ -128,7 +128,7 @@ def _cloud(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
 
 def test_a_cloud_that_cannot_be_used_is_told(cloud: tuple[str, str]) -> None:
     with pytest.raises(astrok8s.CloudError) as caught:
-        astrok8s.list_clusters("far")
+        astrok8s.list_clusters(cloud="far")
     fact, remedy = cloud
     assert fact in caught.value.fact
     assert remedy in str(caught.value)

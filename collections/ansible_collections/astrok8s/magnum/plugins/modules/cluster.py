@@ -76,6 +76,10 @@ cluster:
   description: The cluster as Magnum's API shows it; empty where there is none.
   returned: success
   type: dict
+created:
+  description: Whether this run has made the cluster.
+  returned: when O(state=present)
+  type: bool
 deleted:
   description: The clusters that this run has deleted, with C(name), C(uuid), C(size) and C(since).
   returned: when O(state=absent)
@@ -144,7 +148,7 @@ def present(params: dict[str, Any], api: Magnum, *, check_mode: bool) -> dict[st
     diff = {"before": shown(before), "after": {"name": name, "size": size}}
     result = {"changed": before is None or must_resize, "diff": diff}
     if check_mode:
-        return {**result, "cluster": before or {}}
+        return {**result, "created": False, "cluster": before or {}}
     cluster = before or create(params, size, api)
     if cluster["status"] != "UPDATE_FAILED":  # that one is mended by another resize
         cluster = wait_complete(api, cluster, timeout)
@@ -152,7 +156,7 @@ def present(params: dict[str, Any], api: Magnum, *, check_mode: bool) -> dict[st
         cluster = wait_complete(api, api.keep_oldest(name, cluster["uuid"]), timeout)
     if must_resize or cluster["node_count"] != size:
         cluster = resize(api, cluster, size, timeout)
-    return {**result, "cluster": cluster}
+    return {**result, "created": before is None, "cluster": cluster}
 
 
 def wait_complete(api: Magnum, cluster: Cluster, timeout: float) -> Cluster:
