@@ -27,11 +27,13 @@ _KEPT_FAMILIES = ("LC_", "XDG_", "SSL_CERT_", "REQUESTS_CA_")
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy")
 # The module that makes clusters.
 _MAKER = "astrok8s.magnum.cluster"
+# All roles check first what they were given.
+_CHECK = "/tasks/check.yml:"
 # Marks the processes of a run.
 _MARK = "ASTROK8S_RUN"
 
 
-def run(playbook: str, name: str, variables: Mapping[str, Any], say: Say) -> set[str]:
+def run(playbook: str, name: str, variables: Mapping[str, Any], say: Say, begin: Say = lambda _: None) -> set[str]:
     """Runs a playbook on an inventory of one cluster.
 
     Args:
@@ -39,6 +41,7 @@ def run(playbook: str, name: str, variables: Mapping[str, Any], say: Say) -> set
         name: The cluster's name, which is the inventory host.
         variables: Variables that win over all others; they keep their types.
         say: Takes what is being done.
+        begin: Takes the name of each role that begins, but for what it only checks.
 
     Returns:
         The UUIDs of the clusters that the playbook has made.
@@ -58,7 +61,7 @@ def run(playbook: str, name: str, variables: Mapping[str, Any], say: Say) -> set
             playbook=str(content_dir() / playbook),
             inventory=_inventory(name),
             extravars=dict(variables),
-            event_handler=_handler(failures, made, news),
+            event_handler=_handler(failures, made, news, begin),
             cancel_callback=interrupted.is_set,
             settings={"pexpect_timeout": 1},  # how soon it looks whether it is cancelled, in seconds
             quiet=True,
@@ -74,7 +77,7 @@ def run(playbook: str, name: str, variables: Mapping[str, Any], say: Say) -> set
             news.end()
             _end_processes(mark)
     if interrupted.is_set():
-        raise KeyboardInterrupt(f"interrupted: the next run finishes cluster {name}, destroy takes away what there is")
+        raise KeyboardInterrupt
     if runner.status != "successful":
         raise error_from(failures, output, runner.status)
     return made
@@ -160,12 +163,14 @@ class _News:
         self._timer.cancel()
 
 
-def _handler(failures: list[Event], made: set[str], news: _News) -> Callable[[Event], bool]:
+def _handler(failures: list[Event], made: set[str], news: _News, begin: Say) -> Callable[[Event], bool]:
     """Returns an event handler that tells each task, and keeps the failures and the UUIDs of clusters that are made."""
 
     def handle(event: Event) -> bool:
         kind, data = event["event"], event.get("event_data", {})
         if kind == "playbook_on_task_start":
+            if data.get("role") and _CHECK not in data.get("task_path", ""):
+                begin(data["role"])
             news.begin(": ".join(part for part in (data.get("role"), data["task"]) if part))
         elif kind in ("runner_on_failed", "runner_on_unreachable"):
             failures.append(event)

@@ -4,10 +4,16 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Unpack
 
+import yaml
+
 from astrok8s._cloud import cloud_name, connection_of
+from astrok8s._content import content_dir
 from astrok8s._progress import Progress
+from astrok8s._progress.state import State
+from astrok8s._progress.watching import watched
 from astrok8s._role_options import RoleOptions
 from astrok8s.clusters import Cluster, get_cluster
 from astrok8s.errors import OptionError
@@ -265,9 +271,41 @@ def run(
     """
     from astrok8s import _runner  # ansible-runner takes a while to import
 
-    with Progress(quiet=quiet or report is not None) as progress:
+    cloud = str(variables["cloud_name"])
+    hidden = quiet or report is not None
+    operation = "" if hidden else f"{Path(playbook).stem} {cloud}"
+    with (
+        Progress(quiet=hidden, stages=stages(playbook), operation=operation) as progress,
+        watched(name, cloud, progress.see) as watch,
+    ):
+
+        def begin(role: str) -> None:
+            progress.begin(role)
+            if role == "magnum_cluster" and not hidden:
+                watch()
+
         try:
-            return _runner.run(playbook, name, variables, report or progress.say)
-        except KeyboardInterrupt as interrupt:
-            print(interrupt, file=sys.stderr)  # also where no traceback shows it
-            raise
+            return _runner.run(playbook, name, variables, report or progress.say, begin)
+        except KeyboardInterrupt:
+            told = _interrupted(name, progress.state)
+            print(told, file=sys.stderr)  # also where no traceback shows it
+            raise KeyboardInterrupt(told) from None
+
+
+def stages(playbook: str) -> list[str]:
+    """Returns the roles of a playbook, in their order.
+
+    Args:
+        playbook: Its path in the Ansible content.
+    """
+    (play,) = yaml.safe_load((content_dir() / playbook).read_text(encoding="utf-8"))
+    return list(dict.fromkeys(role["role"] for role in play["roles"]))
+
+
+def _interrupted(name: str, state: State) -> str:
+    """Returns in what state an interrupt has left things, and what to do about it."""
+    done = ", ".join(state.took()) or "nothing"
+    now = f", {state.now.name} was being done" if state.now else ""
+    seen = f"; {state.seen}" if state.seen else ""
+    told = f"Interrupted after {state.elapsed():.0f} s: done is {done}{now}{seen}."
+    return f"{told} The next run finishes cluster {name}, destroy takes away what there is."
