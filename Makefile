@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo validate check test test-cgroup2 acceptance bench lock clean
+.PHONY: help setup demo docs validate check test test-cgroup2 acceptance bench lock clean
 
 PYTEST := .venv/bin/python -m pytest
 
@@ -11,6 +11,10 @@ setup: ## Prepare this checkout (every other target does)
 
 demo: setup ## The main job on this machine: a cloud, a cluster, and 117,955 stars on it
 	@.venv/bin/python scripts/demo.py
+
+docs: setup ## The pages of docs, as a site in build/docs
+	@.venv/bin/python -m sphinx --fail-on-warning --keep-going --quiet docs build/docs
+	@echo "build/docs/index.html has them."
 
 validate: setup ## All notebooks on this machine's cloud, and a report of them in validation/
 	@scripts/validate
