@@ -41,10 +41,16 @@ def test_papermill_finds_the_parameters(path: Path) -> None:
         assert re.search(rf"^{name} = ", parameters.source, re.MULTILINE)
 
 
-def test_what_the_stars_are_checked_against_is_cited() -> None:
-    text = "\n".join(cell.source for cell in cells(ROOT / "notebooks/stars.ipynb"))
-    for source in ("A&A 474, 653", "A&A 497, 209", "A&A 331, 81"):
-        assert source in text
+@pytest.mark.parametrize(
+    ("name", "sources"),
+    [
+        ("stars", ("A&A 474, 653", "A&A 497, 209", "A&A 331, 81")),
+        ("gaia", ("A&A 474, 653", "A&A 497, 209", "A&A 616, A10", "A&A 674, A1")),
+    ],
+)
+def test_what_stars_are_checked_against_is_cited(name: str, sources: tuple[str, ...]) -> None:
+    text = "\n".join(cell.source for cell in cells(ROOT / f"notebooks/{name}.ipynb"))
+    assert [source for source in sources if source not in text] == []
 
 
 def test_there_is_one_version_of_spark() -> None:
