@@ -75,10 +75,11 @@ def wait(server: "subprocess.Popen[bytes]") -> None:
 
 
 def work() -> None:
-    """Does what sessions do: tables, files, a shuffle, Python functions, object storage."""
+    """Does what sessions do: tables, files, a shuffle, Python functions, packets of Avro, object storage."""
     from pyspark.errors import PySparkException
     from pyspark.sql import SparkSession
-    from pyspark.sql.functions import avg, col, udf
+    from pyspark.sql.avro.functions import from_avro, to_avro
+    from pyspark.sql.functions import avg, col, struct, udf
     from pyspark.sql.functions import sum as total
 
     spark = SparkSession.builder.remote(f"sc://127.0.0.1:{PORT}").getOrCreate()
@@ -89,6 +90,12 @@ def work() -> None:
     read.mapInPandas(lambda batches: batches, read.schema).count()
     read.select(udf(lambda number: number + 1, "long")("id")).toPandas()
     spark.createDataFrame(read.limit(5).toPandas()).cache().count()
+    packet = '{"type": "record", "name": "packet", "fields": [{"name": "id", "type": "long"}]}'
+    sent = read.select(to_avro(struct("id"), packet).alias("packet"))
+    if sent.select(from_avro("packet", packet).id.alias("id")).agg(total("id")).first()[0] != sum(range(1000)):
+        raise SystemExit("Numbers are others when they have been packets of Avro: see avro.version in pom.xml.")
+    numbers.write.format("avro").mode("overwrite").save("/tmp/archive-avro")
+    spark.read.format("avro").load("/tmp/archive-avro").count()
     spark.sql("select 1").collect()
     with suppress(PySparkException):  # the storage is empty whatever it takes
         numbers.limit(1).write.parquet("s3a://archive/nothing")
