@@ -120,7 +120,7 @@ def test_an_interrupt_ends_it_and_tells_what_is_done(silent: dict[str, str]) -> 
     assert process.returncode == 1
     assert "done is nothing, cloud was being done. The next run finishes cluster one" in told
     assert "Traceback" not in told
-    assert took < 3
+    assert took < 6  # three seconds, on a machine that does not do much else
 
 
 # Whoever looks at a notebook says from which cell a request is.
