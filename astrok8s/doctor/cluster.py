@@ -110,10 +110,12 @@ def _service(name: str, api: CoreV1Api, metadata: Any, label: str, wanted: int, 
         return Finding(check, GREEN, f"It has ended {where}, and starts when somebody attaches.")
     if ready >= wanted:
         return Finding(check, GREEN, f"It is ready {where}: {ready} of {wanted}.")
+    fact = f"It is not ready {where}: {ready} of {wanted}"
     why = Pods(api, metadata.namespace, f"{_SERVER}={label}").why_missing()
-    reason = why[0].splitlines()[0] if why else "its pods say nothing yet"
-    fact = f"It is not ready {where}: {ready} of {wanted}; {reason}."
-    return Finding(check, RED, fact, f"See `astrok8s logs {name} {_SERVICES[label]}`, and declare the cluster again.")
+    if not why:  # so it is just after a declaration
+        return Finding(check, WARNING, f"{fact}, and no pod says why: it may be on its way.", "Look again in a minute.")
+    remedy = f"See `astrok8s logs {name} {_SERVICES[label]}`, and declare the cluster again."
+    return Finding(check, RED, f"{fact}; {why[0].splitlines()[0]}.", remedy)
 
 
 _SERVICES = {

@@ -82,7 +82,7 @@ for ask in (one.life, one.history, one.grants, one.logs, one.attach, lambda: one
 """
 DELETE = """
 import subprocess, time
-subprocess.run([{openstack!r}, "coe", "cluster", "delete", "one"], check=True)
+subprocess.run([{openstack!r}, "coe", "cluster", "delete", "one"], stdout=subprocess.DEVNULL, check=True)
 while astrok8s.list_clusters():
     time.sleep(0.5)
 """
